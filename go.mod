@@ -1,0 +1,3 @@
+module claviger
+
+go 1.26

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package secret holds bytes that must never be printed. A [Bytes] redacts itself in
+// every format, and gives its contents only to a caller that asks by name, so that
+// "who reads secrets?" is one search for Reveal.
+package secret
+
+import (
+	"crypto/subtle"
+	"log/slog"
+)
+
+// Bytes is a secret. The zero value is empty. It must not be copied after Wipe.
+type Bytes struct{ b []byte }
+
+// New takes ownership of b: the caller must not keep or change it.
+func New(b []byte) Bytes { return Bytes{b: b} }
+
+// Copy makes a secret of a copy of b.
+func Copy(b []byte) Bytes { return Bytes{b: append([]byte(nil), b...)} }
+
+// Reveal returns the contents, shared and not copied. The caller must not change or keep them.
+func (s Bytes) Reveal() []byte { return s.b }
+
+// Len is the number of bytes.
+func (s Bytes) Len() int { return len(s.b) }
+
+// Equal compares in constant time for equal lengths.
+func (s Bytes) Equal(t Bytes) bool { return subtle.ConstantTimeCompare(s.b, t.b) == 1 }
+
+// Wipe overwrites the contents with zeros.
+func (s Bytes) Wipe() { clear(s.b) }
+
+const redacted = "[secret]"
+
+// String never shows the contents.
+func (Bytes) String() string { return redacted }
+
+// GoString never shows the contents.
+func (Bytes) GoString() string { return redacted }
+
+// MarshalText never shows the contents; it is what JSON and TOML encoders call.
+func (Bytes) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue never shows the contents.
+func (Bytes) LogValue() slog.Value { return slog.StringValue(redacted) }
