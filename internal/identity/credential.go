@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"crypto"
+	"crypto/hmac"
+	"crypto/rsa"
+	"crypto/subtle"
+	"crypto/x509"
+	"fmt"
+	"hash"
+
+	"claviger/internal/keys"
+	"claviger/internal/secret"
+)
+
+// MinRSABits is the smallest API signing key accepted.
+const MinRSABits = 2048
+
+// MaxRSABits is the largest: verification cost grows with the square, and every request pays it.
+const MaxRSABits = 4096
+
+// Credential is an opened credential: it can verify and cannot be made to tell.
+type Credential struct {
+	ID       keys.ID
+	Kind     CredentialKind
+	Name     string
+	Disabled bool
+	Caller   *Caller
+	rsa      *rsa.PublicKey
+	secret   secret.Bytes
+}
+
+// OpenRSAKey makes a verifying credential of a row with a public key.
+func OpenRSAKey(row *CredentialRow, caller *Caller) (*Credential, error) {
+	pub, err := ParseRSAPublicKey(row.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return &Credential{ID: row.ID, Kind: RSAKey, Name: row.Name, Disabled: row.Disabled, Caller: caller, rsa: pub}, nil
+}
+
+// OpenAccessKey makes a verifying credential of a row and its opened secret, which it keeps.
+func OpenAccessKey(row *CredentialRow, s secret.Bytes, caller *Caller) *Credential {
+	return &Credential{ID: row.ID, Kind: AccessKey, Name: row.Name, Disabled: row.Disabled, Caller: caller, secret: s}
+}
+
+// ParseRSAPublicKey reads a DER SubjectPublicKeyInfo holding an RSA key of acceptable size.
+func ParseRSAPublicKey(der []byte) (*rsa.PublicKey, error) {
+	parsed, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("parse public key: %w", err)
+	}
+	pub, ok := parsed.(*rsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("public key is %T, want RSA", parsed)
+	}
+	if n := pub.N.BitLen(); n < MinRSABits || n > MaxRSABits {
+		return nil, fmt.Errorf("RSA key has %d bits, want %d to %d", n, MinRSABits, MaxRSABits)
+	}
+	return pub, nil
+}
+
+// VerifyRSA checks an RSASSA-PKCS1-v1_5 signature (RFC 8017 §8.2) over digest. A credential
+// of another kind verifies nothing.
+func (c *Credential) VerifyRSA(h crypto.Hash, digest, signature []byte) bool {
+	return c.rsa != nil && rsa.VerifyPKCS1v15(c.rsa, h, digest, signature) == nil
+}
+
+// VerifyMAC checks, in constant time, that mac is the HMAC (RFC 2104) of message under the
+// secret followed by suffix. A credential of another kind verifies nothing.
+func (c *Credential) VerifyMAC(h func() hash.Hash, suffix string, message, mac []byte) bool {
+	if c.Kind != AccessKey {
+		return false
+	}
+	key := c.secret.Reveal()
+	if suffix != "" {
+		key = append(append(make([]byte, 0, len(key)+len(suffix)), key...), suffix...)
+		defer clear(key)
+	}
+	m := hmac.New(h, key)
+	m.Write(message)
+	return subtle.ConstantTimeCompare(m.Sum(nil), mac) == 1
+}
+
+// Wipe forgets the secret.
+func (c *Credential) Wipe() { c.secret.Wipe() }

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package keys
+
+import "time"
+
+// Profile holds the numbers in which clouds differ. Each dialect declares one and the core
+// enforces it; a zero maximum means no limit.
+type Profile struct {
+	Dialect string // "oci", "alibaba": also the key of [Names]
+
+	KeyRetention     Window // from scheduling to erasure
+	VersionRetention Window
+	VaultRetention   Window
+	RotationInterval Window
+
+	// VersionSpacing is the least time between two versions of a key made by hand; 0: none.
+	VersionSpacing time.Duration
+	// AsymmetricVersions is the most asymmetric key versions per tenant and region; 0: no limit.
+	AsymmetricVersions int
+
+	KeysPerRegion    int // per tenant and region
+	AliasesPerRegion int // per tenant and region
+	VaultsPerRegion  int // per tenant and region
+
+	TokenLife time.Duration // of idempotency tokens
+	MaxTags   int           // plain tags per resource
+}
+
+// Window is a range of durations with a default.
+type Window struct{ Min, Max, Default time.Duration }
+
+// Day is 24 hours.
+const Day = 24 * time.Hour
+
+// Contains reports whether d lies in the window, both ends included.
+func (w Window) Contains(d time.Duration) bool { return d >= w.Min && d <= w.Max }

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"time"
+
+	"claviger/internal/audit"
+	"claviger/internal/keys"
+)
+
+// KEK is a key-encryption key, sealed by the level above it in the hierarchy. Generations
+// count from 1.
+type KEK struct {
+	Owner      keys.ID // a tenant or vault; the zero ID is the system's
+	Generation int
+	Root       string // which root key or parent generation sealed it, for the refusal's text
+	Sealed     []byte
+	CreatedAt  time.Time
+}
+
+// Setting is one named value that belongs to the whole store.
+type Setting struct{ Name, Value string }
+
+// ExternalID is another name of a record, carried over from a cloud or given by a dialect.
+type ExternalID struct {
+	Dialect string
+	Type    keys.Type
+	Tenant  keys.ID     // zero for names that are unique everywhere, such as a tenant's own
+	Region  keys.Region // "" for names that are not regional
+	Name    string
+	ID      keys.ID
+}
+
+// Token is what is remembered of a mutation that carried an idempotency token.
+type Token struct {
+	Principal   keys.ID
+	Operation   string
+	Token       string
+	Fingerprint [32]byte
+	Type        keys.Type // of the result
+	Result      []byte    // the result without any secret, as the service encodes it
+	ID          keys.ID   // of the result
+	ExpiresAt   time.Time // domain time
+}
+
+// Nonce is a keyed hash of a signature nonce that a mutation used.
+type Nonce struct {
+	Hash      [16]byte
+	ExpiresAt time.Time // request time
+}
+
+// Sort orders a list.
+type Sort string
+
+// The orders. Ties are broken by ID.
+const (
+	ByCreation Sort = "created"
+	ByName     Sort = "name"
+)
+
+// Page cuts a list. After is a keyset mark (exclusive) and costs the same on every page;
+// Offset skips rows, counted after the filters. A zero Limit means no limit.
+type Page struct {
+	Sort   Sort // "" is ByCreation
+	Desc   bool
+	After  *Mark
+	Offset int
+	Limit  int
+}
+
+// Mark is the position of the last record of a page in its order.
+type Mark struct {
+	Time time.Time
+	Name string
+	ID   keys.ID
+}
+
+// VaultQuery selects vaults; zero fields select everything.
+type VaultQuery struct {
+	Tenant      keys.ID
+	Region      keys.Region
+	Compartment keys.ID
+	OnlyDefault bool
+	HideDeleted bool
+	Page        Page
+}
+
+// KeyQuery selects keys; zero fields select everything.
+type KeyQuery struct {
+	Tenant      keys.ID
+	Region      keys.Region
+	Vault       keys.ID
+	Compartment keys.ID
+	Specs       []keys.Spec
+	Protection  keys.Protection
+	HideDeleted bool
+	Page        Page
+}
+
+// VersionQuery selects the versions of one key, by ordinal. After and Offset in the page are
+// ordinals here: After.Name is unused and AfterOrdinal is the mark.
+type VersionQuery struct {
+	Key          keys.ID
+	HideDeleted  bool
+	Desc         bool
+	AfterOrdinal int // exclusive; 0 starts at the end that Desc tells
+	Offset       int // rows to skip; the store does it by ordinals while no version is erased
+	Limit        int
+}
+
+// AliasQuery selects aliases by name; zero fields select everything.
+type AliasQuery struct {
+	Tenant keys.ID
+	Region keys.Region
+	Key    keys.ID
+	Offset int
+	Limit  int
+}
+
+// Counter names a total: of live (not deleted) vaults, keys, versions or aliases in a tenant
+// and region, for keys and versions only those of the listed specs (none listed: all); of a
+// key's aliases when Key is set.
+type Counter struct {
+	Type   keys.Type
+	Tenant keys.ID
+	Region keys.Region
+	Specs  []keys.Spec
+	Key    keys.ID
+}
+
+// DueKind tells what is scheduled.
+type DueKind string
+
+// What can be scheduled.
+const (
+	EraseVault   DueKind = "erase-vault"
+	EraseKey     DueKind = "erase-key"
+	EraseVersion DueKind = "erase-version"
+	RotateKey    DueKind = "rotate-key"
+)
+
+// Due is one scheduled event.
+type Due struct {
+	At       time.Time
+	Kind     DueKind
+	ID       keys.ID
+	Revision int64 // of the row, for compare-and-swap
+}
+
+// StoredEvent is an audit event as the store chained it.
+type StoredEvent struct {
+	Sequence int64
+	Event    audit.Event
+	Hash     [32]byte
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package store is the contract between the service and its database. A store sees sealed
+// bytes only. It has no behaviour of its own beyond what is said here, and every
+// implementation passes the suite in storetest.
+//
+// A mutation is one function run inside one transaction. It may be run again after a
+// conflict, so it touches nothing but its [Tx]. What it wrote is either all there or not at
+// all, has one revision, and is announced to the [Observer] in the order of revisions.
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"claviger/internal/audit"
+	"claviger/internal/identity"
+	"claviger/internal/keys"
+)
+
+// The errors of every store. The service translates them once.
+var (
+	ErrNotFound = errors.New("no such record")
+	ErrExists   = errors.New("record exists")
+	ErrConflict = errors.New("record was changed by another transaction")
+	// ErrUnknown says that a commit was sent and its outcome could not be learned: the
+	// change may or may not be there.
+	ErrUnknown = errors.New("outcome of the commit is unknown")
+	ErrClosed  = errors.New("store is closed")
+)
+
+// Store is a database of records.
+type Store interface {
+	// View runs fn on a consistent snapshot. Writing in it is an error.
+	View(ctx context.Context, fn func(Tx) error) error
+
+	// Update runs fn in a transaction that may be committed together with others (group
+	// commit). When it returns nil the change is durable, the observer has been told and
+	// its wait is over. An error of fn undoes fn's writes only and is returned as it is; a
+	// failed commit fails every transaction of its group with ErrUnknown. A ctx that ends
+	// before fn was started withdraws it; after that the transaction goes on and ctx ends
+	// only the waiting, with ErrUnknown.
+	Update(ctx context.Context, fn func(Tx) error) (revision int64, err error)
+
+	// Observe sets the one observer. It is called before the first Update.
+	Observe(Observer)
+
+	// Scrub makes the remains of records erased so far unreadable in the store's files.
+	Scrub(ctx context.Context) error
+
+	// Ping reports whether the store answers.
+	Ping(ctx context.Context) error
+
+	// Close finishes the transactions under way and releases the store.
+	Close() error
+}
+
+// Change says that a record was written or deleted by the transaction with this revision.
+type Change struct {
+	Revision int64
+	Type     keys.Type
+	ID       keys.ID // for aliases the zero ID
+	Name     string  // for aliases AliasName, for credentials their name; otherwise ""
+}
+
+// Observer hears of commits.
+type Observer interface {
+	// Committed is called in the order of revisions, after the commit and before its Update
+	// returns, on the store's own goroutine: it must be quick. The store calls wait, when it
+	// is not nil, on the goroutine of the Update, which returns after it.
+	Committed(changes []Change) (wait func())
+	// Unknown is called when a commit's outcome is unknown: what is remembered of these
+	// records must be read again before use.
+	Unknown(changes []Change)
+}
+
+// Record is a pointer to one of the stored types: *keys.Tenant, *keys.Compartment,
+// *keys.Vault, *keys.Key, *keys.Version, *keys.Alias, *keys.Grant, *identity.Principal,
+// *identity.Binding, *identity.CredentialRow, *KEK, *Setting, *ExternalID, *Token, *Nonce.
+type Record any
+
+// Tx is one transaction.
+type Tx interface {
+	// Revision is what this transaction's changes will be numbered; 0 in View.
+	Revision() int64
+
+	// Load fills rec from the record with the same identity: its ID; for an alias tenant,
+	// region and name; for a credential its ID or, when that is zero, kind and name; for a
+	// KEK owner and generation (0: the newest); for a setting its name; for a token
+	// principal, operation and token; for an external id dialect, type, tenant, region and name.
+	Load(rec Record) error
+	// Put inserts a record whose revision is 0 (ErrExists when its identity or unique name is
+	// taken) or replaces the one with rec's revision (ErrConflict when that is no longer the
+	// stored one). It sets rec's revision. Records without a revision are inserted, or
+	// replaced where they are settings.
+	Put(rec Record) error
+	// Delete removes the record with rec's identity, and is not an error when there is none.
+	Delete(rec Record) error
+
+	Tenants() ([]*keys.Tenant, error)
+	Compartments(tenant keys.ID) ([]*keys.Compartment, error)
+	Principals(tenant keys.ID) ([]*identity.Principal, error)
+	Credentials(tenant keys.ID) ([]*identity.CredentialRow, error)
+	Bindings(principal keys.ID) ([]*identity.Binding, error)
+	Grants(key keys.ID) ([]*keys.Grant, error)
+	ExternalIDs(id keys.ID) ([]*ExternalID, error)
+	Vaults(VaultQuery) ([]*keys.Vault, error)
+	Keys(KeyQuery) ([]*keys.Key, error)
+	Versions(VersionQuery) ([]*keys.Version, error)
+	Aliases(AliasQuery) ([]*keys.Alias, error)
+
+	// Count is a total kept by the mutations, not by counting rows.
+	Count(Counter) (int, error)
+	// Due lists what is scheduled at or before the given time, earliest first.
+	Due(before time.Time, limit int) ([]Due, error)
+	// Expire deletes up to limit tokens and nonces that ended before now, and tombstones
+	// erased before tombstones, and tells how many rows it removed.
+	Expire(now, tombstones time.Time, limit int) (int, error)
+	// Changes lists the change feed after a revision, in order.
+	Changes(after int64, limit int) ([]Change, error)
+
+	// Record adds an audit event to the transaction, chained to the one before.
+	Record(audit.Event) error
+	// Events lists audit events after a sequence number, in order.
+	Events(after int64, limit int) ([]StoredEvent, error)
+}
+
+// AliasName is the Name of an alias's [Change].
+func AliasName(tenant keys.ID, region keys.Region, name string) string {
+	return tenant.String() + " " + string(region) + " " + name
+}
