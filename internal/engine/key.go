@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"claviger/internal/keys"
+	"claviger/internal/secret"
+)
+
+// Key is opened key material, ready to use and safe for concurrent use.
+type Key struct {
+	spec     keys.Spec
+	material []byte     // symmetric keys; owned, wiped by Wipe
+	private  privateKey // asymmetric keys
+	public   *PublicKey // nil for a symmetric spec
+	wiped    atomic.Bool
+}
+
+// privateKey is an asymmetric key. RSA is also a decrypter.
+type privateKey interface {
+	sign(rand io.Reader, alg algorithm, digest []byte) ([]byte, error)
+	wipe()
+}
+
+type decrypter interface {
+	decrypt(alg algorithm, ciphertext []byte) ([]byte, error)
+}
+
+// Open parses and validates private, which must be of spec, and precomputes what every
+// use needs. It copies what it keeps: the caller still owns private and may wipe it.
+//
+// Errors: [ErrSpec], [ErrFIPS], [ErrMaterial].
+func Open(spec keys.Spec, private secret.Bytes) (*Key, error) {
+	k, err := kindOf(spec)
+	if err != nil {
+		return nil, err
+	}
+	key, err := k.open(spec, private.Reveal())
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", spec, err)
+	}
+	return key, nil
+}
+
+func openAES(spec keys.Spec, private []byte) (*Key, error) {
+	if len(private) != spec.Bits()/8 {
+		return nil, fmt.Errorf("%w: %d bytes", ErrMaterial, len(private))
+	}
+	return &Key{spec: spec, material: append([]byte(nil), private...)}, nil
+}
+
+// openPrivate completes an asymmetric key with its public half.
+func openPrivate(spec keys.Spec, private privateKey, public publicKey) (*Key, error) {
+	spki, err := public.marshal()
+	if err != nil {
+		return nil, fmt.Errorf("%w: encode public key: %w", ErrMaterial, err)
+	}
+	return &Key{
+		spec:    spec,
+		private: private,
+		public:  &PublicKey{spec: spec, key: public, spki: spki},
+	}, nil
+}
+
+// Spec is what k was opened as.
+func (k *Key) Spec() keys.Spec { return k.spec }
+
+// Public is the public half of k; nil for a symmetric spec. It stays usable after Wipe.
+func (k *Key) Public() *PublicKey { return k.public }
+
+// Wipe overwrites the material as far as the standard library lets it be reached: its
+// internal copies (expanded keys, Montgomery forms) are only left to the garbage
+// collector. No other call may be running; later ones answer [ErrWiped].
+func (k *Key) Wipe() {
+	if k.wiped.Swap(true) {
+		return
+	}
+	clear(k.material)
+	if k.private != nil {
+		k.private.wipe()
+	}
+}
+
+// Sign signs digest, which the caller made with alg's hash (see [Digest]). PSS salts come
+// from rand; NIST ECDSA draws from the system's generator whatever rand is; PKCS #1 v1.5
+// needs none. ECDSA signatures are ASN.1 DER.
+//
+// Errors: [ErrAlgorithm], [ErrFIPS], [ErrDigestSize], [ErrWiped], or the reader's.
+func (k *Key) Sign(rand io.Reader, alg keys.Algorithm, digest []byte) ([]byte, error) {
+	a, err := signatureFor(k.spec, alg, digest)
+	if err != nil {
+		return nil, err
+	}
+	if k.wiped.Load() {
+		return nil, ErrWiped
+	}
+	sig, err := k.private.sign(rand, a, digest)
+	if err != nil {
+		return nil, fmt.Errorf("sign with %s: %w", alg, err)
+	}
+	return sig, nil
+}
+
+// Verify is [PublicKey.Verify] with the public half of k.
+func (k *Key) Verify(alg keys.Algorithm, digest, sig []byte) (bool, error) {
+	if k.public == nil {
+		_, err := signatureFor(k.spec, alg, digest)
+		return false, err
+	}
+	return k.public.Verify(alg, digest, sig)
+}
+
+// Encrypt is [PublicKey.Encrypt] with the public half of k.
+func (k *Key) Encrypt(rand io.Reader, alg keys.Algorithm, plaintext []byte) ([]byte, error) {
+	if k.public == nil {
+		_, err := algorithmFor(k.spec, alg, keys.UsageEncrypt)
+		return nil, err
+	}
+	return k.public.Encrypt(rand, alg, plaintext)
+}
+
+// Decrypt opens a ciphertext of [PublicKey.Encrypt].
+//
+// Errors: [ErrAlgorithm], [ErrFIPS], [ErrWiped]; for every fault of the ciphertext
+// [ErrCiphertext].
+func (k *Key) Decrypt(alg keys.Algorithm, ciphertext []byte) ([]byte, error) {
+	a, err := algorithmFor(k.spec, alg, keys.UsageEncrypt)
+	if err != nil {
+		return nil, err
+	}
+	d, ok := k.private.(decrypter)
+	if !ok {
+		return nil, fmt.Errorf("%w: %s does not decrypt", ErrAlgorithm, k.spec)
+	}
+	if k.wiped.Load() {
+		return nil, ErrWiped
+	}
+	return d.decrypt(a, ciphertext)
+}
