@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package dialect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"claviger/internal/keys"
+	"claviger/internal/kms"
+)
+
+// HintHeader is our own debug header: a sentence that says why a request was refused and
+// what to do next. It is sent where hints are shown: always in dev, in serve to admins.
+const HintHeader = "X-Claviger-Hint"
+
+// IgnoredHeader names the inputs that the cloud's API does not know and that were ignored.
+const IgnoredHeader = "X-Claviger-Ignored"
+
+// Metrics hears of every answer.
+type Metrics interface {
+	Answered(dialect, operation, code string, status int, took time.Duration)
+}
+
+// Pipeline is the one way of a request: read, accept, decode, use case, answer, log. It is
+// made once per endpoint and is safe for concurrent use.
+type Pipeline struct {
+	Wire    Wire
+	Service *kms.Service
+	Region  keys.Region
+	Vault   keys.ID          // zero on a region's endpoint
+	Now     func() time.Time // request time
+	Log     *slog.Logger
+	Metrics Metrics
+	Hints   bool // show hints to every caller, not only to admins
+}
+
+// ServeHTTP answers one request. A panic below answers the cloud's internal error and leaves
+// the server running; it never reaches the client.
+func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := p.Now()
+	x := &Exchange{Request: r, w: w}
+	x.Call.Dialect, x.Call.Region, x.Call.Vault = p.Wire.Dialect(), p.Region, p.Vault
+	x.Call.Source = source(r)
+	defer x.Call.End()
+	x.Call.RequestID = p.Wire.RequestID(x)
+	resp, err := p.run(r.Context(), x)
+	if err == nil {
+		err = p.reply(x, resp)
+	}
+	if err != nil {
+		p.fail(x, err)
+	}
+	p.finish(r.Context(), x, err, p.Now().Sub(start))
+}
+
+func (p *Pipeline) run(ctx context.Context, x *Exchange) (resp any, err error) {
+	defer recovered(&err)
+	if x.Body, err = readBody(x.Request, p.Wire.MaxBody()); err != nil {
+		return nil, err
+	}
+	if err = p.Wire.Accept(ctx, x); err != nil {
+		p.refused(ctx, x, err)
+		return nil, err
+	}
+	x.Call.Operation = x.Op.Name
+	resp, err = x.Op.call(ctx, &x.Call, func(req any) error {
+		err := p.Wire.Decode(x, req)
+		if err != nil {
+			p.refused(ctx, x, err)
+		}
+		return err
+	})
+	return resp, err
+}
+
+func (p *Pipeline) reply(x *Exchange, resp any) (err error) {
+	defer recovered(&err)
+	p.Wire.Reply(x, resp)
+	return nil
+}
+
+// refused records what never reached a use case, which records its own.
+func (p *Pipeline) refused(ctx context.Context, x *Exchange, err error) {
+	action := keys.Action("")
+	if x.Op != nil {
+		action, x.Call.Operation = x.Op.Action, x.Op.Name
+	}
+	p.Service.Refused(ctx, &x.Call, action, err)
+}
+
+func (p *Pipeline) fail(x *Exchange, err error) {
+	if x.Status != 0 {
+		return // the answer was under way when it failed; the connection is closed by net/http
+	}
+	e := keys.AsError(err)
+	if e.Hint != "" && (p.Hints || p.Service.IsAdmin(x.Call.Who)) {
+		x.Header().Set(HintHeader, headerText(e.Hint))
+	}
+	p.Wire.Fail(x, e)
+}
+
+func (p *Pipeline) finish(ctx context.Context, x *Exchange, err error, took time.Duration) {
+	name := "none"
+	if x.Op != nil {
+		name = x.Op.Name
+	}
+	if p.Metrics != nil {
+		p.Metrics.Answered(x.Call.Dialect, name, x.Code, x.Status, took)
+	}
+	level := slog.LevelDebug
+	if err != nil {
+		level = slog.LevelInfo
+	}
+	if x.Status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	if !p.Log.Enabled(ctx, level) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("dialect", x.Call.Dialect), slog.String("operation", name), slog.Int("status", x.Status),
+		slog.String("request_id", x.Call.RequestID), slog.String("source", x.Call.Source), slog.Duration("took", took),
+	}
+	if x.Code != "" {
+		attrs = append(attrs, slog.String("code", x.Code))
+	}
+	if x.Call.Who != nil {
+		attrs = append(attrs, slog.String("principal", x.Call.Who.Name))
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("reason", err.Error()))
+	}
+	p.Log.LogAttrs(ctx, level, "request", attrs...)
+}
+
+func recovered(err *error) {
+	if v := recover(); v != nil {
+		if v == http.ErrAbortHandler { //nolint:errorlint // net/http compares it this way itself
+			panic(v)
+		}
+		*err = &keys.Error{Kind: keys.KindInternal, Err: fmt.Errorf("panic: %v\n%s", v, debug.Stack())}
+	}
+}
+
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	if r.Body == nil || r.ContentLength == 0 {
+		return nil, nil
+	}
+	if r.ContentLength > limit {
+		return nil, &keys.Error{Kind: keys.KindTooLarge, Field: "body", Hint: fmt.Sprintf("the body may have at most %d bytes", limit)}
+	}
+	var body []byte
+	var err error
+	if r.ContentLength > 0 {
+		body = make([]byte, r.ContentLength)
+		_, err = io.ReadFull(r.Body, body)
+	} else {
+		body, err = io.ReadAll(io.LimitReader(r.Body, limit+1))
+	}
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return nil, keys.Malformed(fmt.Errorf("read body: %w", err))
+	case err != nil:
+		return nil, keys.Malformed(fmt.Errorf("read body: %w", err))
+	case int64(len(body)) > limit:
+		return nil, &keys.Error{Kind: keys.KindTooLarge, Field: "body", Hint: fmt.Sprintf("the body may have at most %d bytes", limit)}
+	}
+	return body, nil
+}
+
+func source(r *http.Request) string {
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		return r.RemoteAddr
+	}
+	return host
+}
+
+// headerText makes s fit for a header: one line of printable ASCII, of bounded length.
+func headerText(s string) string {
+	const most = 1024
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s) && len(b) < most; i++ {
+		switch c := s[i]; {
+		case c >= ' ' && c < 0x7f:
+			b = append(b, c)
+		case c == '\n', c == '\r', c == '\t':
+			b = append(b, ' ')
+		default:
+			b = append(b, '?')
+		}
+	}
+	return string(b)
+}
