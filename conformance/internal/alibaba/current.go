@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alibaba
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"reflect"
+
+	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
+	kms "github.com/alibabacloud-go/kms-20160120/v3/client"
+	"github.com/alibabacloud-go/tea/tea"
+)
+
+// current is the SDK generation that Alibaba's documentation shows today.
+type current struct {
+	client *kms.Client
+}
+
+func newCurrent(g Generation, c Config) (Client, error) {
+	endpoint, err := url.Parse(c.Endpoint)
+	if err != nil {
+		return nil, err
+	}
+	config := &openapi.Config{
+		AccessKeyId:     tea.String(c.ID),
+		AccessKeySecret: tea.String(c.Secret),
+		Endpoint:        tea.String(endpoint.Host),
+		RegionId:        tea.String(c.Region),
+		Protocol:        tea.String(endpoint.Scheme),
+		ReadTimeout:     tea.Int(int(requestTimeout.Milliseconds())),
+	}
+	if g == V1 {
+		config.SignatureAlgorithm = tea.String("v2")
+	}
+	client, err := kms.NewClient(config)
+	if err != nil {
+		return nil, err
+	}
+	return current{client}, nil
+}
+
+// Call finds the SDK's method of that name, builds its request and reads the Body of its response.
+func (c current) Call(action string, params Params) (Reply, error) {
+	method := reflect.ValueOf(c.client).MethodByName(action)
+	if !method.IsValid() {
+		return Reply{}, fmt.Errorf("the SDK has no %s", action)
+	}
+	var args []reflect.Value
+	if method.Type().NumIn() == 1 { // DescribeRegions takes no request
+		request := reflect.New(method.Type().In(0).Elem())
+		if err := fill(request.Interface(), params, pointerTo); err != nil {
+			return Reply{}, err
+		}
+		args = append(args, request)
+	}
+	results := method.Call(args)
+	if err, _ := results[1].Interface().(error); err != nil {
+		return Reply{}, currentError(err)
+	}
+	body, err := json.Marshal(results[0].Elem().FieldByName("Body").Interface())
+	if err != nil {
+		return Reply{}, err
+	}
+	var reply Reply
+	if err := json.Unmarshal(body, &reply); err != nil {
+		return Reply{}, fmt.Errorf("%s: %w", action, err)
+	}
+	return reply, nil
+}
+
+// pointerTo makes the pointers that this SDK's models consist of, and its maps of any.
+func pointerTo(v any, t reflect.Type) (reflect.Value, error) {
+	if m, ok := v.(map[string]string); ok {
+		wide := make(map[string]any, len(m))
+		for name, value := range m {
+			wide[name] = value
+		}
+		return reflect.ValueOf(wide), nil
+	}
+	value := reflect.ValueOf(v)
+	if t.Kind() != reflect.Pointer || !value.CanConvert(t.Elem()) {
+		return reflect.Value{}, fmt.Errorf("a %T does not fit %s", v, t)
+	}
+	p := reflect.New(t.Elem())
+	p.Elem().Set(value.Convert(t.Elem()))
+	return p, nil
+}
+
+// currentError reads the answer out of the SDK's error, whose Data is the whole JSON body.
+func currentError(err error) error {
+	var refused *tea.SDKError
+	if !errors.As(err, &refused) || refused.StatusCode == nil {
+		return err
+	}
+	e := &Error{Status: *refused.StatusCode, Code: tea.StringValue(refused.Code)}
+	var body struct {
+		Message   string
+		RequestID string `json:"RequestId"`
+	}
+	if err := json.Unmarshal([]byte(tea.StringValue(refused.Data)), &body); err != nil {
+		return fmt.Errorf("parse the body of a refusal: %w", err)
+	}
+	e.Message, e.RequestID = body.Message, body.RequestID
+	return e
+}
