@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package audit
+
+import (
+	"fmt"
+	"io"
+	"time"
+)
+
+// The functions of this file are called with mu held, and hold it again when they return.
+
+// awaitWritten waits until the operating system has line seq, and writes it if nobody else does.
+func (l *Log) awaitWritten(seq uint64) error {
+	for l.written < seq {
+		switch {
+		case l.failure != nil:
+			return l.failure
+		case l.writing:
+			l.progress.Wait()
+		default:
+			l.write()
+		}
+	}
+	return nil
+}
+
+// awaitSynced waits until the disk has line seq, and syncs if nobody else does. Line seq must
+// have been written.
+func (l *Log) awaitSynced(seq uint64) error {
+	for l.synced < seq {
+		switch {
+		case l.failure != nil:
+			return l.failure
+		case l.syncing:
+			l.progress.Wait()
+		default:
+			l.sync()
+		}
+	}
+	return nil
+}
+
+// write hands all pending lines to the operating system, and begins the next segment after
+// them when this one is full.
+func (l *Log) write() {
+	l.writing = true
+	batch, last := l.pending, l.head.Sequence
+	l.pending = l.spare[:0]
+	var name string
+	var first []byte
+	full := l.size+int64(len(batch)) >= l.opts.SegmentSize
+	if full {
+		// The header takes its place in the chain now: lines chained from here on go into
+		// the next segment.
+		var err error
+		if name, first, err = l.nextSegment(); err != nil {
+			l.fail("begin segment", err)
+		}
+	}
+	if l.failure == nil {
+		l.mu.Unlock()
+		n, err := l.file.Write(batch)
+		if err == nil && n < len(batch) {
+			err = io.ErrShortWrite
+		}
+		l.mu.Lock()
+		if err != nil {
+			l.fail("write segment", err)
+		} else {
+			l.written = last
+			l.size += int64(n)
+		}
+	}
+	if cap(batch) <= 1<<20 {
+		l.spare = batch[:0]
+	} else {
+		l.spare = nil
+	}
+	if full && l.failure == nil {
+		l.progress.Broadcast() // the others of this batch need not wait for the next segment
+		l.rotate(name, first)
+	}
+	l.writing = false
+	l.progress.Broadcast()
+	select {
+	case l.dirty <- struct{}{}:
+	default:
+	}
+}
+
+// sync brings everything that is written to the disk.
+func (l *Log) sync() {
+	l.syncing = true
+	f, upTo := l.file, l.written
+	l.mu.Unlock()
+	err := f.Sync()
+	l.mu.Lock()
+	l.syncing = false
+	if err != nil {
+		l.fail("sync segment", err)
+	} else {
+		l.synced = max(l.synced, upTo)
+	}
+	l.progress.Broadcast()
+}
+
+// rotate closes the segment and begins the next, called name with the line first. The caller
+// has set writing.
+func (l *Log) rotate(name string, first []byte) {
+	for l.syncing {
+		l.progress.Wait()
+	}
+	if l.failure != nil {
+		return
+	}
+	l.syncing = true
+	old := l.file
+	l.mu.Unlock()
+	err := old.Sync()
+	var next file
+	if err == nil {
+		next, err = l.create(l.dir, name, first)
+	}
+	l.mu.Lock()
+	l.syncing = false
+	if err != nil {
+		l.fail("begin segment", err)
+		return
+	}
+	l.began(next, name, first)
+	if err := old.Close(); err != nil {
+		l.fail("close segment", err)
+	}
+}
+
+// nextSegment chains the header of the segment after the current one.
+func (l *Log) nextSegment() (name string, first []byte, err error) {
+	h := header{
+		Format: format, Segment: l.number + 1, Node: l.opts.Node, Process: l.process,
+		Created:  l.opts.Clock().UTC().Truncate(time.Microsecond),
+		Previous: l.name,
+	}
+	if l.name != "" {
+		h.PreviousHash = hexHash(l.head.Hash)
+	}
+	b, err := content(h)
+	if err != nil {
+		return "", nil, fmt.Errorf("write header: %w", err)
+	}
+	first, _ = l.head.seal(kindHeader, b)
+	return h.name(), first, nil
+}
+
+// began makes f, which holds the line first and is on disk, the current segment.
+func (l *Log) began(f file, name string, first []byte) {
+	l.file, l.name, l.size = f, name, int64(len(first))
+	l.number++
+	// Nothing but this header was written since the last line of the segment before.
+	header, _ := parseLine(first[:len(first)-1])
+	l.written, l.synced = header.seq, header.seq
+}
+
+// fail stops the log, for the reason of the first failure.
+func (l *Log) fail(step string, err error) {
+	if l.failure == nil {
+		l.failure = &Failure{Step: step, Err: err}
+	}
+	l.progress.Broadcast()
+}
+
+// syncer syncs SyncEvery after something was written, until Close; an idle log does not wake it.
+func (l *Log) syncer() {
+	defer close(l.stopped)
+	timer := time.NewTimer(l.opts.SyncEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-l.stop:
+			return
+		case <-l.dirty:
+		}
+		timer.Reset(l.opts.SyncEvery)
+		select {
+		case <-l.stop:
+			return
+		case <-timer.C:
+		}
+		l.mu.Lock()
+		_ = l.awaitSynced(l.written) // a failure is kept, and every Append reports it
+		l.mu.Unlock()
+	}
+}
