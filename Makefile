@@ -1,0 +1,89 @@
+# `make help` lists the targets. Everything that is built or downloaded here lies in .cache and bin,
+# or in Go's own caches.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+MODULES   := . tools conformance
+# Pinned in tools/go.mod. It is built once for each version of itself and of Go.
+LINT      := $(CURDIR)/.cache/bin/golangci-lint-$(shell sed -n 's|.*golangci/golangci-lint/v2 \(v[^ ]*\).*|\1|p' tools/go.mod)-$(shell go env GOVERSION)
+TESTSUM   := $(CURDIR)/.cache/bin/testsum
+# Debian packages: the tests of syncing run the server under strace; those of TLS ask openssl.
+PROGRAMS  := strace openssl
+
+NOSKIP    :=        # 1: a skipped test fails the run
+FUZZTIME  := 10s    # for each fuzz target
+KILLS     := 200    # how often make chaos kills the server
+BENCH     := .      # which benchmarks
+COUNT     := 1      # how often each benchmark runs
+
+export GOLANGCI_LINT_CACHE := $(CURDIR)/.cache/golangci-lint
+
+define install_programs
+@missing=; for p in $(PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+if [ -z "$$missing" ]; then exit 0; fi; \
+if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	echo "== installing$$missing"; \
+	apt-get update -qq </dev/null && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing </dev/null; \
+else \
+	echo "the tests need$$missing: please install (apt-get install$$missing)" >&2; exit 1; \
+fi
+endef
+
+define build_testsum
+@go build -C tools -o $(TESTSUM) ./testsum
+endef
+
+.PHONY: help build test test-short lint fuzz chaos conformance bench generate vuln clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+build: ## build bin/claviger, static and reproducible
+	CGO_ENABLED=0 go build -trimpath -o bin/claviger ./cmd/claviger
+
+test: lint ## all tests and checks, as CI runs them (NOSKIP=1: skipped tests fail)
+	$(install_programs)
+	$(build_testsum)
+	$(TESTSUM) $(if $(strip $(NOSKIP)),-noskip) -fuzz 3s \
+		-- go test -race -timeout 20m ./... \
+		-- go test -C tools ./... \
+		-- go test -C conformance -count=1 -timeout 20m ./...
+
+test-short: ## the quick tests of the server, in under 30 seconds
+	$(build_testsum)
+	$(TESTSUM) -- go test -short ./...
+
+lint: ## formatting, vet and golangci-lint, in all modules
+	@test -x $(LINT) || { echo "== building $(LINT)"; \
+		go build -C tools -o $(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint; }
+	@failed=; for m in $(MODULES); do \
+		echo "== lint $$m"; (cd $$m && go vet ./... && $(LINT) run ./...) || failed=1; \
+	done; test -z "$$failed"
+
+fuzz: ## search with each fuzz target (FUZZTIME=10s) and keep what was found in testdata/fuzz
+	$(build_testsum)
+	$(TESTSUM) -fuzz $(FUZZTIME) -keep
+
+chaos: ## kill the server under load again and again (KILLS=200) and check what it answered
+	$(install_programs)
+	$(build_testsum)
+	CLAVIGER_CHAOS_KILLS=$(KILLS) $(TESTSUM) -- go test -run '^TestChaos' -count=1 -timeout 2h ./...
+
+conformance: ## the clouds' own SDKs against a live server
+	$(build_testsum)
+	$(TESTSUM) -- go test -C conformance -count=1 -timeout 20m ./...
+
+bench: ## benchmarks with allocations, into .cache/bench.txt (BENCH=. COUNT=1)
+	@mkdir -p .cache
+	go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count=$(COUNT) ./... | tee .cache/bench.txt
+
+generate: ## write the documents that are rendered from tables
+	go generate ./...
+
+vuln: ## look for known vulnerabilities in what we use (asks Go's vulnerability database)
+	go tool -modfile=tools/go.mod govulncheck ./...
+
+clean: ## remove what was built here
+	rm -rf .cache bin
