@@ -70,6 +70,8 @@ func openRSA(spec keys.Spec, private []byte) (*Key, error) {
 	return openPrivate(spec, rsaPrivate{key}, rsaPublic{&key.PublicKey})
 }
 
+// openRSAPublic checks what ParsePKIXPublicKey leaves to the first use: modulus and
+// exponent are odd, and the exponent is not 1 (RFC 8017 §3.1).
 func openRSAPublic(spec keys.Spec, spki []byte) (publicKey, error) {
 	parsed, err := x509.ParsePKIXPublicKey(spki)
 	if err != nil {
@@ -78,6 +80,9 @@ func openRSAPublic(spec keys.Spec, spki []byte) (publicKey, error) {
 	key, ok := parsed.(*rsa.PublicKey)
 	if !ok || key.N.BitLen() != spec.Bits() {
 		return nil, fmt.Errorf("%w: not an RSA key of %d bits", ErrMaterial, spec.Bits())
+	}
+	if key.N.Bit(0) == 0 || key.E&1 == 0 || key.E < 3 {
+		return nil, fmt.Errorf("%w: even modulus or bad exponent", ErrMaterial)
 	}
 	return rsaPublic{key}, nil
 }

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package engine
+
+import (
+	"bytes"
+	"crypto/fips140"
+	"crypto/rand"
+	"errors"
+	"os"
+	"os/exec"
+	"testing"
+
+	"claviger/internal/keys"
+	"claviger/internal/secret"
+)
+
+// TestFIPS runs itself in a process of its own: the mode is set at its start.
+func TestFIPS(t *testing.T) {
+	t.Parallel()
+	if fips140.Enforced() {
+		testFIPSEnforced(t)
+		return
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestFIPS$", "-test.v") //nolint:gosec // G204: ourselves
+	cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestFIPS")) {
+		t.Errorf("in FIPS-only mode: %v\n%s", err, out)
+	}
+}
+
+func testFIPSEnforced(t *testing.T) {
+	wantFIPS := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, ErrFIPS) || !errors.Is(err, ErrAlgorithm) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err := Generate(rand.Reader, keys.SECP256K1)
+	wantFIPS("generate secp256k1", err)
+	_, err = Open(keys.SECP256K1, secret.Bytes{})
+	wantFIPS("open secp256k1", err)
+	_, err = OpenPublic(keys.SECP256K1, nil)
+	wantFIPS("open public secp256k1", err)
+	wantFIPS("supported secp256k1", Supported(keys.SECP256K1))
+
+	k := fixedKey(t, keys.RSA2048)
+	_, err = k.Encrypt(rand.Reader, keys.OAEPSHA1, nil)
+	wantFIPS("encrypt with OAEP-SHA-1", err)
+	_, err = k.Decrypt(keys.OAEPSHA1, nil)
+	wantFIPS("decrypt with OAEP-SHA-1", err)
+
+	testRSAEncrypt(t, k, keys.OAEPSHA256)
+	for _, spec := range []keys.Spec{keys.RSA2048, keys.ECP256, keys.ECP384, keys.ECP521} {
+		testSign(t, spec)
+	}
+	for _, spec := range symmetric() {
+		testRoundTrip(t, fixedKey(t, spec))
+		testTamper(t, fixedKey(t, spec))
+	}
+}
