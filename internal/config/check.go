@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// check refuses what cannot work, with every problem at once, each with its key.
+func (c *Config) check() error {
+	var p problems
+	p.need("data", c.Data)
+	p.oneOf("hsm_keys", c.HSMKeys, "refuse", "software-labelled")
+	p.oneOf("seal.type", c.Seal.Type, "file")
+	p.need("seal.file", c.Seal.File)
+	p.need("admin.token_file", c.Admin.TokenFile)
+	p.oneOf("limits.mode", c.Limits.Mode, "cloud", "off")
+	p.oneOf("alibaba.xml_root", c.Alibaba.XMLRoot, "current", "kms", "response")
+	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
+	p.oneOf("log.format", c.Log.Format, "json", "text")
+	p.positive("limits.connections", int64(c.Limits.Connections))
+	p.positive("audit.segment_mib", c.Audit.SegmentMiB)
+	for class, rate := range c.Limits.Rates {
+		if rate < 0 {
+			p.add("limits.rates."+class, "is negative")
+		}
+	}
+	for _, t := range []struct {
+		key string
+		d   Duration
+	}{
+		{"server.read_header_timeout", c.Server.ReadHeaderTimeout}, {"server.read_timeout", c.Server.ReadTimeout},
+		{"server.write_timeout", c.Server.WriteTimeout}, {"server.idle_timeout", c.Server.IdleTimeout},
+		{"server.shutdown_timeout", c.Server.ShutdownTimeout},
+	} {
+		p.positive(t.key, int64(t.d))
+	}
+	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
+		p.add("tls", "needs both cert_file and key_file, or neither")
+	}
+	c.checkAdmin(&p)
+	c.checkRegions(&p)
+	c.checkVaults(&p)
+	return p.err()
+}
+
+func (c *Config) checkAdmin(p *problems) {
+	if !p.address("admin.listen", c.Admin.Listen) {
+		return
+	}
+	if !Loopback(c.Admin.Listen) && c.TLS.CertFile == "" {
+		p.add("admin.listen", c.Admin.Listen+" is not a loopback address: the admin token would cross the network "+
+			"in the clear; set [tls] or listen on 127.0.0.1")
+	}
+}
+
+var word = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$`)
+
+func (c *Config) checkRegions(p *problems) {
+	if len(c.Regions) == 0 {
+		p.add("region", "at least one [[region]] is needed")
+	}
+	seen := map[string]bool{}
+	for i, r := range c.Regions {
+		key := fmt.Sprintf("region[%d].", i)
+		for _, f := range []struct{ name, value string }{{"name", r.Name}, {"oci", r.OCI}, {"oci_key", r.OCIKey}, {"alibaba", r.Alibaba}} {
+			switch {
+			case f.value == "" && f.name != "oci_key":
+				p.add(key+f.name, "is required")
+			case f.value != "" && !word.MatchString(f.value):
+				p.add(key+f.name, "has other characters than lower-case letters, digits and inner hyphens")
+			case f.value != "" && seen[f.name+" "+f.value]:
+				p.add(key+f.name, f.value+" is the name of another region too")
+			}
+			seen[f.name+" "+f.value] = true
+		}
+		if p.address(key+"listen", r.Listen) {
+			if _, port, _ := net.SplitHostPort(r.Listen); port != "0" && seen["listen "+r.Listen] {
+				p.add(key+"listen", r.Listen+" is another region's too")
+			}
+			seen["listen "+r.Listen] = true
+			p.baseURL(key+"advertise", r.Advertise)
+		}
+	}
+}
+
+func (c *Config) checkVaults(p *problems) {
+	v := &c.Vaults
+	p.oneOf("vaults.mode", v.Mode, "ports", "hosts")
+	switch v.Mode {
+	case "ports":
+		if v.Template != "" {
+			p.add("vaults.template", `is used in mode "hosts" only`)
+		}
+		if _, _, err := v.PortRange(); err != nil {
+			p.add("vaults.ports", err.Error())
+		}
+		if len(c.Regions) > 0 {
+			p.baseURL("vaults.advertise", v.Advertise)
+			if u, err := url.Parse(v.Advertise); err == nil && u.Port() != "" {
+				p.add("vaults.advertise", "has a port; each vault's own is added")
+			}
+		}
+	case "hosts":
+		if v.Listen != "" || v.Ports != "" || v.Advertise != "" {
+			p.add("vaults", `listen, ports and advertise are used in mode "ports" only`)
+		}
+		if n := strings.Count(v.Template, HostMark); n != 1 || !strings.Contains(v.Template, "//"+HostMark+".") {
+			p.add("vaults.template", `must look like "https://{vault}.kms.example.org", with {vault} as its first label`)
+			return
+		}
+		p.baseURL("vaults.template", strings.Replace(v.Template, HostMark, "x", 1))
+	}
+}
+
+// HostMark stands for the vault in [Vaults.Template].
+const HostMark = "{vault}"
+
+// PortRange is the first and last port of [Vaults.Ports].
+func (v *Vaults) PortRange() (first, last int, err error) {
+	a, b, ok := strings.Cut(v.Ports, "-")
+	if !ok {
+		return 0, 0, errors.New(`must be a range such as "7500-7999"`)
+	}
+	first, err1 := strconv.Atoi(a)
+	last, err2 := strconv.Atoi(b)
+	if err1 != nil || err2 != nil || first < 1 || last > 65535 || first > last {
+		return 0, 0, fmt.Errorf("%q is not a range of ports", v.Ports)
+	}
+	return first, last, nil
+}
+
+// Loopback reports whether the host of address is a loopback address; "localhost" counts as one.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
+
+// problems gathers what is wrong with a configuration.
+type problems []error
+
+func (p *problems) add(key, what string) { *p = append(*p, fmt.Errorf("%s: %s", key, what)) }
+
+func (p *problems) need(key, value string) {
+	if value == "" {
+		p.add(key, "is required")
+	}
+}
+
+func (p *problems) positive(key string, n int64) {
+	if n <= 0 {
+		p.add(key, "must be more than zero")
+	}
+}
+
+func (p *problems) oneOf(key, value string, allowed ...string) {
+	if !slices.Contains(allowed, value) {
+		p.add(key, fmt.Sprintf("%q is not one of %s", value, strings.Join(allowed, ", ")))
+	}
+}
+
+func (p *problems) address(key, value string) bool {
+	_, port, err := net.SplitHostPort(value)
+	if value == "" {
+		p.add(key, "is required")
+		return false
+	}
+	if n, errPort := strconv.Atoi(port); err != nil || errPort != nil || n < 0 || n > 65535 {
+		p.add(key, fmt.Sprintf("%q is not an address such as 127.0.0.1:7443", value))
+		return false
+	}
+	return true
+}
+
+// baseURL wants scheme and host and nothing else: SDKs refuse endpoints with a path.
+func (p *problems) baseURL(key, value string) {
+	u, err := url.Parse(value)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Hostname() == "" ||
+		u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.Opaque != "" {
+		p.add(key, fmt.Sprintf("%q is not a base URL of scheme and host, such as https://kms.example.org:7443", value))
+	}
+}
+
+func (p problems) err() error { return errors.Join(p...) }

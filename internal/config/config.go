@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package config reads the configuration of `claviger serve`: one TOML file into one
+// [Config]. A key that it does not know is an error, because a setting that is silently
+// ignored is a setting that somebody relies on. Secrets are never in the file, only paths to
+// them. The comments of the fields are the manual; docs/operations.md shows them in use.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// Config is everything that `claviger serve` and `claviger init` are told. Relative paths are
+// relative to the directory of the file.
+type Config struct {
+	// Data is the directory that holds the database, and the audit log where [Audit.Dir] does
+	// not say otherwise. One process owns it at a time. Required.
+	Data string `toml:"data"`
+
+	// HSMKeys decides about keys of protection level HSM, which this release cannot keep in
+	// hardware: "refuse" (default) refuses to create them; "software-labelled" keeps them in
+	// software and shows them as HSM keys, which clients whose default is HSM need.
+	HSMKeys string `toml:"hsm_keys"`
+
+	// Tombstones is how long ids and times of what was erased stay known. Default "90d".
+	Tombstones Duration `toml:"tombstones"`
+
+	Seal    Seal     `toml:"seal"`
+	Regions []Region `toml:"region"` // at least one
+	Vaults  Vaults   `toml:"vaults"`
+	TLS     TLS      `toml:"tls"`
+	Admin   Admin    `toml:"admin"`
+	Limits  Limits   `toml:"limits"`
+	Alibaba Alibaba  `toml:"alibaba"`
+	Audit   Audit    `toml:"audit"`
+	Log     Log      `toml:"log"`
+	Server  Server   `toml:"server"`
+}
+
+// Seal says where the root key is.
+type Seal struct {
+	// Type is the kind of seal. This release has "file" (default).
+	Type string `toml:"type"`
+	// File is the root key file, mode 0600, made by `claviger init`. Keep it, and its backup,
+	// apart from the database: whoever has both has every key. Required.
+	File string `toml:"file"`
+}
+
+// Region is one place where keys live, with its name in each cloud. Its own URL decides the
+// region of a request: OCI's vault service and the Alibaba API of the region are both there.
+type Region struct {
+	// Name is the server's own name of the region, stored with every key. It must never be
+	// changed once keys are there. Required.
+	Name string `toml:"name"`
+	// OCI is the region identifier that OCI clients use, such as "us-ashburn-1". Required.
+	OCI string `toml:"oci"`
+	// OCIKey is the region's part of an OCID: OCI writes "iad" and "phx" for its two oldest
+	// regions and the identifier for every other. Default: as OCI does. It must never be
+	// changed once keys are there.
+	OCIKey string `toml:"oci_key"`
+	// Alibaba is the region id that Alibaba clients use, such as "cn-hangzhou". Required.
+	Alibaba string `toml:"alibaba"`
+	// Listen is the address that the region's listener binds, "host:port". Required.
+	Listen string `toml:"listen"`
+	// Advertise is the base URL under which clients reach Listen, when that is another
+	// address: "https://kms.example.org". Default: made from Listen.
+	Advertise string `toml:"advertise"`
+}
+
+// Vaults says what the base URLs of vaults look like. An OCI request names its vault by the
+// host and port that it is sent to and by nothing else, so each vault needs its own.
+type Vaults struct {
+	// Mode is "ports" (default), a port of its own for each vault, or "hosts", a host name of
+	// its own for each vault on its region's listener.
+	Mode string `toml:"mode"`
+	// Listen is the address that vault ports bind to. Only with "ports". Default: the host of
+	// the region's Listen.
+	Listen string `toml:"listen"`
+	// Ports is the range for vaults, "first-last". A vault keeps its port for life, and the
+	// port is not given out again before the vault's tombstone is gone. Only with "ports",
+	// and required there.
+	Ports string `toml:"ports"`
+	// Advertise is the scheme and host under which clients reach vault ports:
+	// "https://kms.example.org"; the port is added. Only with "ports". Default: made from Listen.
+	Advertise string `toml:"advertise"`
+	// Template is the base URL of a vault: "https://{vault}.kms.example.org", with a port if
+	// it is not the scheme's. Only with "hosts", and required there.
+	Template string `toml:"template"`
+}
+
+// TLS names the server's certificate. Both files are read again when they change, without a
+// restart; while they do not fit each other the certificate before stays in use.
+type TLS struct {
+	// CertFile is a PEM file with the certificate and its intermediates. It must be valid for
+	// every advertised host name; in "hosts" mode that is a wildcard. Empty: plain HTTP, for a
+	// proxy in front.
+	CertFile string `toml:"cert_file"`
+	// KeyFile is the certificate's private key in PEM.
+	KeyFile string `toml:"key_file"`
+}
+
+// Admin is the listener of the admin API and of /metrics. It uses the certificate of [TLS] if
+// there is one and the address is not loopback.
+type Admin struct {
+	// Listen is its address. An address that is not loopback needs [TLS]. Default "127.0.0.1:7440".
+	Listen string `toml:"listen"`
+	// TokenFile holds the bearer token that opens the admin API, mode 0600, made by
+	// `claviger init`. Required.
+	TokenFile string `toml:"token_file"`
+}
+
+// Limits throttles. The limits of the clouds that are rules of the API (a version every seven
+// days, fifty versions) are always on.
+type Limits struct {
+	// Mode is "cloud" (default): management writes as many per second and tenant as the cloud
+	// allows, everything else unlimited; or "off".
+	Mode string `toml:"mode"`
+	// Rates are requests per second and tenant by class, in place of the mode's; 0 is no
+	// limit. A class is "oci/prov-write", "alibaba/management" and so on: the pages of
+	// coverage name the class of each operation.
+	Rates map[string]float64 `toml:"rates"`
+	// Connections is how many client connections are open at once, each listener for itself;
+	// more wait. Default 4096.
+	Connections int `toml:"connections"`
+}
+
+// Alibaba is what only the Alibaba dialect can be told.
+type Alibaba struct {
+	// XMLRoot is the root element of XML answers: "current" (default) is the form of the
+	// documents of 2024, "<DescribeKeyVersionResponse>", except where the documents of an
+	// operation only have the older form; "kms" is the older form, "<KMS>", for all;
+	// "response" is the current form for all.
+	XMLRoot string `toml:"xml_root"`
+}
+
+// Audit is the log of data calls and refusals. Changes are audited in the database.
+type Audit struct {
+	// Dir is its directory. Default: "audit" below [Config.Data].
+	Dir string `toml:"dir"`
+	// Durable makes every call wait until its record is on disk. Otherwise the record is with
+	// the operating system before the answer, and on disk within 100 ms: a killed process
+	// loses nothing, a power cut at most that.
+	Durable bool `toml:"durable"`
+	// Retention is how long segments are kept; 0 (default) keeps them for ever.
+	Retention Duration `toml:"retention"`
+	// SegmentMiB is the size after which a segment ends. Default 64.
+	SegmentMiB int64 `toml:"segment_mib"`
+}
+
+// Log is what the server writes to standard error.
+type Log struct {
+	// Level is "debug", "info" (default), "warn" or "error". Requests that succeed are logged
+	// at debug, refused ones at info.
+	Level string `toml:"level"`
+	// Format is "json" (default) or "text".
+	Format string `toml:"format"`
+}
+
+// Server bounds what a connection may take.
+type Server struct {
+	ReadHeaderTimeout Duration `toml:"read_header_timeout"` // default "10s"
+	ReadTimeout       Duration `toml:"read_timeout"`        // of a whole request; default "30s"
+	WriteTimeout      Duration `toml:"write_timeout"`       // from the end of the header to the end of the answer; default "60s"
+	IdleTimeout       Duration `toml:"idle_timeout"`        // between requests; default "120s"
+	ShutdownTimeout   Duration `toml:"shutdown_timeout"`    // for requests in flight when the server is told to stop; default "20s"
+}
+
+// Default is the configuration that a file starts from.
+func Default() Config {
+	return Config{
+		HSMKeys:    "refuse",
+		Tombstones: Duration(90 * day),
+		Seal:       Seal{Type: "file"},
+		Vaults:     Vaults{Mode: "ports"},
+		Admin:      Admin{Listen: "127.0.0.1:7440"},
+		Limits:     Limits{Mode: "cloud", Connections: 4096},
+		Alibaba:    Alibaba{XMLRoot: "current"},
+		Audit:      Audit{SegmentMiB: 64},
+		Log:        Log{Level: "info", Format: "json"},
+		Server: Server{
+			ReadHeaderTimeout: Duration(10 * time.Second),
+			ReadTimeout:       Duration(30 * time.Second),
+			WriteTimeout:      Duration(60 * time.Second),
+			IdleTimeout:       Duration(120 * time.Second),
+			ShutdownTimeout:   Duration(20 * time.Second),
+		},
+	}
+}
+
+// Load reads and checks the file at path.
+func Load(path string) (*Config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // only read
+	c, err := Read(f, filepath.Dir(path))
+	if err != nil {
+		return nil, fmt.Errorf("read configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+// Read reads and checks a configuration whose relative paths are relative to dir.
+func Read(r io.Reader, dir string) (*Config, error) {
+	c := Default()
+	if err := Decode(r, &c); err != nil {
+		return nil, err
+	}
+	c.resolve(dir)
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// Decode reads TOML into v and refuses keys that v has no field for.
+func Decode(r io.Reader, v any) error {
+	meta, err := toml.NewDecoder(r).Decode(v)
+	if err != nil {
+		if p, ok := errors.AsType[toml.ParseError](err); ok {
+			return fmt.Errorf("line %d: %s", p.Position.Line, p.Message)
+		}
+		return err
+	}
+	unknown := meta.Undecoded()
+	if len(unknown) == 0 {
+		return nil
+	}
+	names := make([]string, len(unknown))
+	for i, k := range unknown {
+		names[i] = k.String()
+	}
+	return fmt.Errorf("unknown key %s", strings.Join(names, ", "))
+}
+
+// resolve makes paths absolute and fills the defaults that depend on other fields.
+func (c *Config) resolve(dir string) {
+	for _, p := range []*string{&c.Data, &c.Seal.File, &c.TLS.CertFile, &c.TLS.KeyFile, &c.Admin.TokenFile, &c.Audit.Dir} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	if c.Audit.Dir == "" && c.Data != "" {
+		c.Audit.Dir = filepath.Join(c.Data, "audit")
+	}
+	for i := range c.Regions {
+		r := &c.Regions[i]
+		if r.OCIKey == "" {
+			r.OCIKey = OCIKey(r.OCI)
+		}
+		if r.Advertise == "" {
+			r.Advertise = c.scheme() + "://" + reachable(r.Listen)
+		}
+	}
+	if c.Vaults.Mode == "ports" && len(c.Regions) > 0 {
+		if c.Vaults.Listen == "" {
+			c.Vaults.Listen, _, _ = net.SplitHostPort(c.Regions[0].Listen)
+		}
+		if c.Vaults.Advertise == "" {
+			host, _, _ := net.SplitHostPort(reachable(net.JoinHostPort(c.Vaults.Listen, "0")))
+			c.Vaults.Advertise = c.scheme() + "://" + bracket(host)
+		}
+	}
+}
+
+// OCIKey is the region's part of an OCID, as OCI has it, for an OCI region identifier.
+func OCIKey(region string) string {
+	switch region {
+	case "us-ashburn-1":
+		return "iad"
+	case "us-phoenix-1":
+		return "phx"
+	}
+	return region
+}
+
+func (c *Config) scheme() string {
+	if c.TLS.CertFile != "" {
+		return "https"
+	}
+	return "http"
+}
+
+// reachable turns an address to bind into one to connect to: an unspecified host becomes loopback.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return listen
+	}
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+func bracket(host string) string {
+	if strings.Contains(host, ":") {
+		return "[" + host + "]"
+	}
+	return host
+}
