@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/fips140"
@@ -10,6 +11,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 	"io"
 
@@ -63,15 +65,30 @@ func ParseHeader(blob []byte) (Header, error) {
 	if len(blob) < Overhead {
 		return Header{}, ErrCiphertext
 	}
-	version, err := keys.ParseID(string(blob[:versionSize]))
-	if err != nil {
-		return Header{}, ErrCiphertext
-	}
+	version, ok := parseVersion(blob[:versionSize])
 	h := Header{Version: version, Suite: Suite(blob[suiteAt]), Flags: Flags(blob[flagsAt])}
-	if !h.known() || version.IsZero() {
+	if !ok || !h.known() || version.IsZero() {
 		return Header{}, ErrCiphertext
 	}
 	return h, nil
+}
+
+// parseVersion reads UUID text without allocating, which keys.ParseID cannot: it takes a
+// string. What does not render to the same text again is refused, so that only the
+// canonical form remains whatever the decoder lets pass.
+func parseVersion(text []byte) (id keys.ID, ok bool) {
+	var digits [2 * len(id)]byte
+	n := copy(digits[:], text[0:8])
+	n += copy(digits[n:], text[9:13])
+	n += copy(digits[n:], text[14:18])
+	n += copy(digits[n:], text[19:23])
+	copy(digits[n:], text[24:])
+	if _, err := hex.Decode(id[:], digits[:]); err != nil {
+		return keys.ID{}, false
+	}
+	var rendered [versionSize]byte
+	again, _ := id.AppendText(rendered[:0]) // never fails
+	return id, bytes.Equal(again, text)
 }
 
 func (h Header) known() bool { return h.Suite == SuiteDerived && h.Flags&^FlagText == 0 }

@@ -37,6 +37,12 @@ func FuzzParseHeader(f *testing.F) {
 	f.Add(blob[:Overhead])
 	f.Add(blob[:Overhead-1])
 	f.Add([]byte{})
+	for _, text := range []string{ // dashes too many, at either parity, and too few
+		"00000000-0000-0000-0000-00000000-000", "00000000-0000-0000-0000-00-000000000",
+		"00000000-0000-0000-0000-000000000--0", "000000000000-0000-0000-000000000000x",
+	} {
+		f.Add(append([]byte(text), blob[versionSize:]...))
+	}
 	for at, value := range map[int]byte{0: 'A', 8: '0', suiteAt: byte(SuiteToken), flagsAt: 3} {
 		changed := bytes.Clone(blob)
 		changed[at] = value
