@@ -111,6 +111,12 @@ func (l *Local) Close() error {
 	return nil
 }
 
+// Format shows the ID in every format. Without it fmt would show the root key, since it does
+// not ask unexported fields how they want to be shown.
+func (l *Local) Format(s fmt.State, _ rune) {
+	_, _ = io.WriteString(s, "seal "+l.ID())
+}
+
 type lockedReader struct{ l *Local }
 
 func (r lockedReader) Read(p []byte) (int, error) {
