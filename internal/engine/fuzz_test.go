@@ -141,6 +141,7 @@ func FuzzCanonicalContext(f *testing.F) {
 	f.Add("name", "value", "other", "", "", "x")
 	f.Add("", "", "", "", "", "")
 	f.Add("a", "b", "a", "c", "\xff", "")
+	f.Add("a", "b", "c", "\xed\xa0\x80", "d", "")
 	f.Add("\uffff", "1", "\U0001f511", "2", "a\x00", "b")
 	f.Fuzz(func(t *testing.T, n1, v1, n2, v2, n3, v3 string) {
 		pairs := map[string]string{n1: v1, n2: v2, n3: v3}

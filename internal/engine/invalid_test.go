@@ -74,6 +74,7 @@ func TestInvalidRSA(t *testing.T) {
 	public := map[string]*rsa.PublicKey{
 		"even modulus":      {N: plus(key.N, 1), E: key.E},
 		"public exponent 1": {N: key.N, E: 1},
+		"even exponent":     {N: key.N, E: 65536},
 		"2047 bits":         {N: new(big.Int).Rsh(key.N, 1), E: key.E},
 	}
 	for name, p := range public {
@@ -117,7 +118,7 @@ func TestInvalidEC(t *testing.T) {
 			valid  bool
 		}{
 			"1": {big.NewInt(1), true}, "n-1": {new(big.Int).Sub(n, big.NewInt(1)), true},
-			"0": {big.NewInt(0), false}, "n": {n, false},
+			"0": {big.NewInt(0), false}, "n": {n, false}, "n+1": {new(big.Int).Add(n, big.NewInt(1)), false},
 		} {
 			inner, err := asn1.Marshal(sec1{Version: 1, Scalar: c.scalar.FillBytes(make([]byte, size))})
 			if err != nil {

@@ -47,8 +47,9 @@ func TestSECP256K1Parse(t *testing.T) {
 	one := append(make([]byte, 31), 1)
 	g := secp256k1.NewPrivateKey(new(secp256k1.ModNScalar).SetInt(1)).PubKey()
 	two := secp256k1.NewPrivateKey(new(secp256k1.ModNScalar).SetInt(2)).PubKey()
-	last := k1Order(t)
+	last, beyond := k1Order(t), k1Order(t)
 	last[31]--
+	beyond[31]++
 	hybrid := g.SerializeUncompressed()
 	hybrid[0] = 6 | hybrid[64]&1
 	for _, c := range []struct {
@@ -63,6 +64,7 @@ func TestSECP256K1Parse(t *testing.T) {
 		{"n-1", true, k1DER(t, alg, 0, sec1{Version: 1, Scalar: last})},
 		{"zero", false, k1DER(t, alg, 0, sec1{Version: 1, Scalar: make([]byte, 32)})},
 		{"n", false, k1DER(t, alg, 0, sec1{Version: 1, Scalar: k1Order(t)})},
+		{"n+1", false, k1DER(t, alg, 0, sec1{Version: 1, Scalar: beyond})},
 		{"short scalar", false, k1DER(t, alg, 0, sec1{Version: 1, Scalar: one[1:]})},
 		{"long scalar", false, k1DER(t, alg, 0, sec1{Version: 1, Scalar: append([]byte{0}, one...)})},
 		{"another's point", false, k1DER(t, alg, 0, sec1{Version: 1, Scalar: one, Point: bitString(two.SerializeUncompressed())})},

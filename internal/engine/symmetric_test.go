@@ -114,6 +114,10 @@ func testTamper(t *testing.T, k *Key) {
 	}
 	refused("one byte more", append(bytes.Clone(blob), 0))
 	refused("nothing", nil)
+	refused("no version", append([]byte(keys.ID{}.String()), blob[versionSize:]...))
+	if h, err := ParseHeader(append([]byte(keys.ID{}.String()), blob[versionSize:]...)); err == nil {
+		t.Errorf("no version parsed as %+v", h)
+	}
 }
 
 // testBinding shows that an envelope opens only under what it was sealed under.
