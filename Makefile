@@ -8,6 +8,8 @@ MODULES   := . tools conformance
 # Pinned in tools/go.mod. It is built once for each version of itself and of Go.
 LINT      := $(CURDIR)/.cache/bin/golangci-lint-$(shell sed -n 's|.*golangci/golangci-lint/v2 \(v[^ ]*\).*|\1|p' tools/go.mod)-$(shell go env GOVERSION)
 TESTSUM   := $(CURDIR)/.cache/bin/testsum
+# The cryptographic module that the server is built with, as `go help environment` has it.
+FIPS      := v1.26.0
 # Debian packages: the tests of syncing run the server under strace; those of TLS ask openssl.
 PROGRAMS  := strace openssl
 
@@ -41,7 +43,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 build: ## build bin/claviger, static and reproducible
-	CGO_ENABLED=0 go build -trimpath -o bin/claviger ./cmd/claviger
+	CGO_ENABLED=0 GOFIPS140=$(FIPS) go build -trimpath -o bin/claviger ./cmd/claviger
 
 test: lint ## all tests and checks, as CI runs them (NOSKIP=1: skipped tests fail)
 	$(install_programs)
@@ -49,7 +51,8 @@ test: lint ## all tests and checks, as CI runs them (NOSKIP=1: skipped tests fai
 	$(TESTSUM) $(if $(strip $(NOSKIP)),-noskip) -fuzz 3s \
 		-- go test -race -timeout 20m ./... \
 		-- go test -C tools ./... \
-		-- go test -C conformance -count=1 -timeout 20m ./...
+		-- GOFIPS140=$(FIPS) go test ./internal/engine ./internal/seal/... \
+		-- GOFIPS140=$(FIPS) go test -C conformance -count=1 -timeout 20m ./...
 
 test-short: ## the quick tests of the server, in under 30 seconds
 	$(build_testsum)
@@ -73,7 +76,7 @@ chaos: ## kill the server under load again and again (KILLS=200) and check what 
 
 conformance: ## the clouds' own SDKs against a live server
 	$(build_testsum)
-	$(TESTSUM) -- go test -C conformance -count=1 -timeout 20m ./...
+	$(TESTSUM) -- GOFIPS140=$(FIPS) go test -C conformance -count=1 -timeout 20m ./...
 
 bench: ## benchmarks with allocations, into .cache/bench.txt (BENCH=. COUNT=1)
 	@mkdir -p .cache

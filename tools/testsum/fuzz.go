@@ -47,7 +47,7 @@ func runFuzz(ctx context.Context, r *report, search time.Duration, keep bool, st
 		}
 		for _, target := range targets {
 			r.section("fuzz %s.%s", p.ImportPath, target)
-			err := goTest(ctx, r, []string{
+			err := goTest(ctx, r, nil, []string{
 				"go", "test", "-json", "-run=^$", "-fuzz=^" + target + "$",
 				"-fuzztime=" + search.String(), p.ImportPath,
 			}, stderr)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -25,12 +26,14 @@ type event struct {
 	FailedBuild string // in a package's fail: the ImportPath whose build failed
 }
 
-// goTest runs command, a `go test -json`, and feeds its events to r. That tests failed is no
-// error here, the events tell it; an error means that the command itself went wrong.
-func goTest(ctx context.Context, r *report, command []string, stderr io.Writer) error {
+// goTest runs command, a `go test -json`, with env added to the environment, and feeds its
+// events to r. That tests failed is no error here, the events tell it; an error means that the
+// command itself went wrong.
+func goTest(ctx context.Context, r *report, env, command []string, stderr io.Writer) error {
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 	// On an interrupt go test ends its own tests, which may have processes and files to clear away.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGINT) }
+	cmd.Env = append(os.Environ(), env...)
 	cmd.Stderr = stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

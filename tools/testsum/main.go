@@ -4,7 +4,7 @@
 // one line for each package, every failure in full, one line for each skipped test with its
 // reason, and the total alone on the last line.
 //
-//	testsum [-noskip] [-fuzz 3s [-keep]] [-- go test [-C DIR] ARGS...]...
+//	testsum [-noskip] [-fuzz 3s [-keep]] [-- [VAR=VALUE...] go test [-C DIR] ARGS...]...
 //
 // With -fuzz, each fuzz target of the module in the working directory then searches for that
 // long; with -keep, what the search found worth keeping goes into testdata/fuzz.
@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -90,27 +91,30 @@ func split(args []string) (own []string, suites [][]string) {
 
 // runSuite runs one `go test` command and reports its events as they come.
 func runSuite(ctx context.Context, r *report, suite []string, stderr io.Writer) error {
-	command, err := jsonCommand(suite)
+	env, command, err := jsonCommand(suite)
 	if err != nil {
 		return err
 	}
 	r.section("%s", join(suite))
 	start := time.Now()
-	if err := goTest(ctx, r, command, stderr); err != nil {
+	if err := goTest(ctx, r, env, command, stderr); err != nil {
 		r.broken(join(suite), err)
 	}
 	r.section("%s took %s", join(suite), time.Since(start).Round(time.Second))
 	return ctx.Err()
 }
 
-// jsonCommand adds -json to a `go test` command, behind -C, which must come first.
-func jsonCommand(suite []string) ([]string, error) {
-	if len(suite) < 2 || suite[0] != "go" || suite[1] != "test" {
-		return nil, fmt.Errorf("%q is not a go test command", join(suite))
+// jsonCommand parts the variables in front of a `go test` command from it, and adds -json
+// behind -C, which must come first.
+func jsonCommand(suite []string) (env, command []string, err error) {
+	n := max(slices.IndexFunc(suite, func(word string) bool { return !strings.Contains(word, "=") }), 0)
+	env, command = suite[:n], suite[n:]
+	if len(command) < 2 || command[0] != "go" || command[1] != "test" {
+		return nil, nil, fmt.Errorf("%q is not a go test command", join(suite))
 	}
 	at := 2
-	if len(suite) > 3 && suite[2] == "-C" {
+	if len(command) > 3 && command[2] == "-C" {
 		at = 4
 	}
-	return slices.Insert(slices.Clone(suite), at, "-json"), nil
+	return env, slices.Insert(slices.Clone(command), at, "-json"), nil
 }

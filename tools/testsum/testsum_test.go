@@ -126,6 +126,25 @@ func TestSkippedIsFailedWhenAsked(t *testing.T) {
 	wantLines(t, out, "skip example.TestMore (1): no reason given", "1 passed, 0 failed, 1 skipped")
 }
 
+func TestVariablesOfASuite(t *testing.T) {
+	t.Parallel()
+	dir := module(t, map[string]string{"p_test.go": header + `func TestSet(t *testing.T) {
+	if got := os.Getenv("TESTSUM_TEST"); got != "a=b" {
+		t.Errorf("got %q", got)
+	}
+}
+`})
+	if out, _, err := testsum(t, "--", "TESTSUM_TEST=a=b", "go", "test", "-C", dir, "./..."); err != nil {
+		t.Errorf("%v, output:\n%s", err, out)
+	}
+	if out, _, err := testsum(t, "--", "go", "test", "-C", dir, "./..."); err == nil {
+		t.Errorf("the variable is set without being asked for, output:\n%s", out)
+	}
+	if _, _, err := testsum(t, "--", "TESTSUM_TEST=a"); err == nil {
+		t.Error("a suite of variables alone was accepted")
+	}
+}
+
 func TestNothingRan(t *testing.T) {
 	t.Parallel()
 	dir := module(t, map[string]string{"p.go": "package p\n"})
