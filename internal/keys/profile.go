@@ -16,6 +16,8 @@ type Profile struct {
 
 	// VersionSpacing is the least time between two versions of a key made by hand; 0: none.
 	VersionSpacing time.Duration
+	// AsymmetricRotationOnly refuses making versions of symmetric keys by hand.
+	AsymmetricRotationOnly bool
 	// AsymmetricVersions is the most asymmetric key versions per tenant and region; 0: no limit.
 	AsymmetricVersions int
 

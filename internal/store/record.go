@@ -94,6 +94,7 @@ type KeyQuery struct {
 	Compartment keys.ID
 	Specs       []keys.Spec
 	Protection  keys.Protection
+	State       keys.State // as stored
 	HideDeleted bool
 	Page        Page
 }

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kms
+
+import (
+	"context"
+	"math"
+	"sync"
+	"sync/atomic"
+
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
+
+// keyring remembers what data calls need, so that a warm call asks no database. An entry is
+// an immutable snapshot. It guarantees that
+//
+//   - a committed change retires the snapshots of what it changed before its Update returns,
+//     and the Update waits until no call holds them (Committed);
+//   - where a commit's outcome is unknown they are retired as well, and read anew (Unknown);
+//   - a load enters only if nothing newer about that object was committed since it began.
+type keyring struct {
+	limit int // entries; over it some other entry is dropped
+
+	mu      sync.RWMutex
+	entries map[ringKey]*entry   // guarded by mu
+	loads   map[*loading]ringKey // under way, guarded by mu
+
+	// beforeInsert, set by tests, runs between a load's read and its insert.
+	beforeInsert func(ringKey)
+}
+
+// ringKey names an entry: by ID, or by name for what requests name by text.
+type ringKey struct {
+	kind keys.Type
+	id   keys.ID
+	name string
+}
+
+// entry is one snapshot with the number of calls that hold it.
+type entry struct {
+	value any           // immutable
+	wipe  func()        // forgets secrets; may be nil
+	holds atomic.Int64  // negative once retired
+	gone  chan struct{} // closed when retired and held by nobody
+}
+
+const retired = math.MinInt64 / 2
+
+func (e *entry) acquire() bool {
+	for {
+		n := e.holds.Load()
+		if n < 0 {
+			return false
+		}
+		if e.holds.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+func (e *entry) release() {
+	if e.holds.Add(-1) == retired {
+		e.finish()
+	}
+}
+
+// retire is called once, when the entry has left the map.
+func (e *entry) retire() {
+	if e.holds.Add(retired) == retired {
+		e.finish()
+	}
+}
+
+func (e *entry) finish() {
+	if e.wipe != nil {
+		e.wipe()
+	}
+	close(e.gone)
+}
+
+// loading is one read of the database on its way into the keyring.
+type loading struct{ stale bool } // guarded by the keyring's mu
+
+func newKeyring(limit int) *keyring {
+	return &keyring{limit: limit, entries: map[ringKey]*entry{}, loads: map[*loading]ringKey{}}
+}
+
+// loader reads a snapshot from the database.
+type loader func(ctx context.Context) (value any, wipe func(), err error)
+
+// get returns the snapshot named k, held by c until its End.
+func (r *keyring) get(ctx context.Context, c *Call, k ringKey, load loader) (any, error) {
+	for {
+		r.mu.RLock()
+		e := r.entries[k]
+		r.mu.RUnlock()
+		if e != nil && e.acquire() {
+			c.hold(e)
+			return e.value, nil
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		e, err := r.load(ctx, k, load)
+		if err != nil {
+			return nil, err
+		}
+		if e != nil {
+			c.hold(e)
+			return e.value, nil
+		}
+	}
+}
+
+// load reads k and inserts it, held once. It returns nil when the read was overtaken by a
+// change or by another load.
+func (r *keyring) load(ctx context.Context, k ringKey, load loader) (*entry, error) {
+	l := &loading{}
+	r.mu.Lock()
+	r.loads[l] = k
+	r.mu.Unlock()
+	value, wipe, err := load(ctx)
+	if r.beforeInsert != nil {
+		r.beforeInsert(k)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.loads, l)
+	if err != nil {
+		return nil, err
+	}
+	if l.stale || r.entries[k] != nil {
+		if wipe != nil {
+			wipe()
+		}
+		return nil, nil
+	}
+	e := &entry{value: value, wipe: wipe, gone: make(chan struct{})}
+	e.holds.Store(1)
+	r.entries[k] = e
+	if len(r.entries) > r.limit {
+		r.evict(k)
+	}
+	return e, nil
+}
+
+// evict drops one entry that is not keep; map order makes it an arbitrary one.
+func (r *keyring) evict(keep ringKey) {
+	for k, e := range r.entries {
+		if k != keep {
+			delete(r.entries, k)
+			e.retire()
+			return
+		}
+	}
+}
+
+// Committed retires what the changes are about. The wait it returns ends when no call holds
+// the retired snapshots any more.
+func (r *keyring) Committed(changes []store.Change) func() {
+	gone := r.retire(changes)
+	if len(gone) == 0 {
+		return nil
+	}
+	return func() {
+		for _, e := range gone {
+			<-e.gone
+		}
+	}
+}
+
+// Unknown retires what the changes may be about.
+func (r *keyring) Unknown(changes []store.Change) { r.retire(changes) }
+
+// forget retires everything, and waits until nothing of it is held.
+func (r *keyring) forget() {
+	r.mu.Lock()
+	var gone []*entry
+	for k, e := range r.entries {
+		delete(r.entries, k)
+		e.retire()
+		gone = append(gone, e)
+	}
+	for l := range r.loads {
+		l.stale = true
+	}
+	r.mu.Unlock()
+	for _, e := range gone {
+		<-e.gone
+	}
+}
+
+func (r *keyring) size() int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.entries)
+}
+
+func (r *keyring) retire(changes []store.Change) (gone []*entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, ch := range changes {
+		switch ch.Type {
+		case keys.TypeVault, keys.TypeKey, keys.TypeVersion:
+			gone = r.retireOne(ringKey{kind: ch.Type, id: ch.ID}, gone)
+		case keys.TypeAlias, keys.TypeCredential:
+			gone = r.retireOne(ringKey{kind: ch.Type, name: ch.Name}, gone)
+		case keys.TypePrincipal, keys.TypeBinding:
+			// A snapshot of a credential holds its principal's roles. Changes of these are rare.
+			gone = r.retireKind(keys.TypeCredential, gone)
+		case keys.TypeGrant:
+			gone = r.retireKind(keys.TypeKey, gone)
+		case keys.TypeTenant, keys.TypeCompartment:
+			// Nothing of these is remembered.
+		}
+	}
+	return gone
+}
+
+func (r *keyring) retireOne(k ringKey, gone []*entry) []*entry {
+	for l, lk := range r.loads {
+		if lk == k {
+			l.stale = true
+		}
+	}
+	if e := r.entries[k]; e != nil {
+		delete(r.entries, k)
+		e.retire()
+		gone = append(gone, e)
+	}
+	return gone
+}
+
+func (r *keyring) retireKind(kind keys.Type, gone []*entry) []*entry {
+	for l, lk := range r.loads {
+		if lk.kind == kind {
+			l.stale = true
+		}
+	}
+	for k, e := range r.entries {
+		if k.kind == kind {
+			delete(r.entries, k)
+			e.retire()
+			gone = append(gone, e)
+		}
+	}
+	return gone
+}

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kms
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
+
+// nonces remembers the signature nonces that this process saw: 8-byte keyed hashes in
+// one-minute buckets by their expiry, so that whole buckets are forgotten at once. Times
+// are request times. A request signed before the process started could have been seen by
+// the one before, and is refused.
+type nonces struct {
+	wall  func() time.Time
+	start time.Time
+	key   []byte
+	limit int
+
+	mu      sync.Mutex
+	count   int                           // guarded by mu
+	buckets map[int64]map[uint64]struct{} // minute of expiry → hashes, guarded by mu
+}
+
+func newNonces(rand io.Reader, wall func() time.Time, limit int) (*nonces, error) {
+	key := make([]byte, 32)
+	if _, err := io.ReadFull(rand, key); err != nil {
+		return nil, fmt.Errorf("read nonce key: %w", err)
+	}
+	// Signed times have whole seconds.
+	return &nonces{wall: wall, start: wall().Truncate(time.Second), key: key, limit: limit, buckets: map[int64]map[uint64]struct{}{}}, nil
+}
+
+// Seen checks and remembers the call's nonce, after its signature verified. timestamp is the
+// signed one.
+func (s *Service) Seen(c *Call, timestamp time.Time) error { return s.nonces.seen(c, timestamp) }
+
+func (n *nonces) seen(c *Call, timestamp time.Time) error {
+	if timestamp.Before(n.start) {
+		return &keys.Error{Kind: keys.KindReplay, Hint: "the request was signed before this server started, which cannot know whether it was used then: sign it again"}
+	}
+	mac := hmac.New(sha256.New, n.key)
+	mac.Write(c.Nonce[:])
+	h := binary.BigEndian.Uint64(mac.Sum(nil))
+	minute := c.NonceExpires.Unix() / 60
+
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	// The same nonce may come back under another timestamp, so every bucket is asked.
+	for _, b := range n.buckets {
+		if _, ok := b[h]; ok {
+			return &keys.Error{Kind: keys.KindReplay, Hint: "the signature nonce was used before: use a new one for every request"}
+		}
+	}
+	if n.count >= n.limit {
+		n.forget()
+	}
+	if n.count >= n.limit {
+		return &keys.Error{Kind: keys.KindThrottled, Field: "nonces", Hint: "the memory for signature nonces is full; its size is a setting"}
+	}
+	b := n.buckets[minute]
+	if b == nil {
+		n.forget()
+		b = map[uint64]struct{}{}
+		n.buckets[minute] = b
+	}
+	b[h] = struct{}{}
+	n.count++
+	return nil
+}
+
+// forget drops the buckets that are over. n.mu is held.
+func (n *nonces) forget() {
+	now := n.wall().Unix() / 60
+	for minute, b := range n.buckets {
+		if minute < now {
+			n.count -= len(b)
+			delete(n.buckets, minute)
+		}
+	}
+}
+
+func (n *nonces) size() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.count
+}
+
+// recordNonce stores a mutation's nonce in its transaction: a restart does not forget it.
+func recordNonce(tx store.Tx, c *Call) error {
+	err := tx.Put(&store.Nonce{Hash: c.Nonce, ExpiresAt: c.NonceExpires})
+	if errors.Is(err, store.ErrExists) {
+		return &keys.Error{Kind: keys.KindReplay, Hint: "the signature nonce was used before: use a new one for every request"}
+	}
+	return err
+}

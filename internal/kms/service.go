@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"claviger/internal/audit"
+	"claviger/internal/engine"
+	"claviger/internal/identity"
+	"claviger/internal/keys"
+	"claviger/internal/seal"
+	"claviger/internal/store"
+)
+
+// HSMPolicy decides what happens to keys of protection level HSM while no HSM is configured.
+type HSMPolicy string
+
+// The policies. RefuseHSM is the default.
+const (
+	RefuseHSM        HSMPolicy = "refuse"
+	SoftwareLabelled HSMPolicy = "software-labelled" // kept in software, labelled as asked
+)
+
+// Endpoints gives each vault a base URL of its own; the server implements it.
+type Endpoints interface {
+	// Reserve picks and holds the endpoint of a vault that is about to be made: what
+	// keys.Vault.Endpoint will say.
+	Reserve(ctx context.Context, vault keys.ID) (endpoint string, err error)
+	// Release gives back a reserved endpoint whose vault was not made.
+	Release(endpoint string)
+	// Open begins to answer at the vault's endpoint.
+	Open(v *keys.Vault) error
+	// Close stops answering and frees the endpoint; the vault's tombstone is gone.
+	Close(v *keys.Vault)
+}
+
+// Config is what a service is made of. Store, Seal, Audit, Pool, Rand, Wall, Log and Regions
+// are required.
+type Config struct {
+	Store      store.Store
+	Seal       seal.Seal
+	Audit      audit.Recorder // of data calls and refusals; mutations are recorded in their transaction
+	Pool       *engine.Pool
+	Rand       io.Reader
+	Wall       func() time.Time // the machine's time
+	Log        *slog.Logger
+	Regions    []keys.Region
+	HSM        HSMPolicy     // "": RefuseHSM
+	Tombstones time.Duration // how long erased records answer as deleted; 0: 90 days
+	Virtual    bool          // whether the domain clock may be moved (dev)
+	Endpoints  Endpoints     // nil: vaults have no endpoint of their own
+	// KeyringLimit is the most snapshots kept in memory; 0: 200,000.
+	KeyringLimit int
+	// NonceLimit is the most nonces kept in memory; 0: 4,000,000 (about 100 MB when full).
+	NonceLimit int
+}
+
+// Service is the key management service. It is safe for concurrent use.
+type Service struct {
+	store     store.Store
+	audit     audit.Recorder
+	pool      *engine.Pool
+	rand      io.Reader
+	log       *slog.Logger
+	regions   []keys.Region
+	hsm       HSMPolicy
+	tombs     time.Duration
+	endpoints Endpoints
+
+	clock     *clock
+	hierarchy *hierarchy
+	ring      *keyring
+	nonces    *nonces
+	guard     *clockGuard
+	held      atomic.Int64 // erasures that the clock guard holds back
+
+	sweeping sync.Mutex // one sweep or clock move at a time
+	expired  time.Time  // when expire last ran, guarded by sweeping
+}
+
+// Initialize creates the system KEK in an empty store, once.
+func Initialize(ctx context.Context, cfg Config) error {
+	return createSystemKEK(ctx, cfg.Store, cfg.Seal, cfg.Rand, cfg.Wall().UTC().Truncate(time.Microsecond))
+}
+
+// Open makes the service of an initialized store. It refuses, in a sentence, a store that is
+// not initialized, one sealed by another root key, and one whose clock dev has moved.
+func Open(ctx context.Context, cfg Config) (*Service, error) {
+	if len(cfg.Regions) == 0 {
+		return nil, errors.New("no region is configured")
+	}
+	h, err := openHierarchy(ctx, cfg.Store, cfg.Seal, cfg.Rand)
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
+		store: cfg.Store, audit: cfg.Audit, pool: cfg.Pool, rand: cfg.Rand, log: cfg.Log,
+		regions: cfg.Regions, hsm: orElse(cfg.HSM, RefuseHSM), tombs: orElse(cfg.Tombstones, 90*keys.Day),
+		endpoints: cfg.Endpoints,
+		clock:     newClock(cfg.Wall, cfg.Virtual),
+		hierarchy: h,
+		ring:      newKeyring(orElse(cfg.KeyringLimit, 200_000)),
+		guard:     newClockGuard(cfg.Wall),
+	}
+	if s.nonces, err = newNonces(cfg.Rand, cfg.Wall, orElse(cfg.NonceLimit, 4_000_000)); err != nil {
+		return nil, err
+	}
+	err = cfg.Store.View(ctx, func(tx store.Tx) error {
+		if err := s.loadClock(tx); err != nil {
+			return err
+		}
+		return s.guard.load(tx)
+	})
+	if err != nil {
+		return nil, err
+	}
+	cfg.Store.Observe(s.ring)
+	return s, nil
+}
+
+func orElse[T comparable](v, fallback T) T {
+	var zero T
+	if v == zero {
+		return fallback
+	}
+	return v
+}
+
+// Close forgets every secret. The store, the audit log and the pool are their owners' to close.
+func (s *Service) Close() {
+	s.ring.forget()
+	s.hierarchy.close()
+}
+
+// Forget drops everything remembered of the store, which somebody else has changed.
+func (s *Service) Forget(ctx context.Context) error {
+	s.ring.forget()
+	return s.store.View(ctx, s.loadClock)
+}
+
+// healthy is what an audit log may have beyond recording.
+type healthy interface{ Healthy() error }
+
+// Ready reports whether requests can be served: the store answers and the audit log can be written.
+func (s *Service) Ready(ctx context.Context) error {
+	if err := s.store.Ping(ctx); err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	if h, ok := s.audit.(healthy); ok {
+		if err := h.Healthy(); err != nil {
+			return fmt.Errorf("audit log: %w", err)
+		}
+	}
+	return nil
+}
+
+// Stats are figures for the metrics page.
+type Stats struct {
+	Keyring       int // snapshots in memory
+	Nonces        int // nonces in memory
+	ErasuresHeld  int // erasures held back because the clocks disagree
+	ClockMismatch time.Duration
+}
+
+// Stats tells the service's own figures.
+func (s *Service) Stats() Stats {
+	return Stats{
+		Keyring: s.ring.size(), Nonces: s.nonces.size(),
+		ErasuresHeld: int(s.held.Load()), ClockMismatch: s.guard.mismatch(),
+	}
+}
+
+// System is a call with every right: the admin API's, the bootstrap's, the sweeper's.
+func (s *Service) System(operation string) *Call {
+	return &Call{Dialect: "admin", Operation: operation, Who: identity.NewSystem("system"), Profile: &keys.Profile{}}
+}
+
+// IsAdmin reports whether who, which may be nil, may administer its tenant.
+func (s *Service) IsAdmin(who *identity.Caller) bool { return who != nil && who.IsAdmin() }
+
+// Regions lists the regions that are served.
+func (s *Service) Regions() []keys.Region { return slices.Clone(s.regions) }

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"claviger/internal/audit"
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
+
+// farFuture is later than anything that is scheduled.
+var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// eraseChunk bounds how many versions one transaction erases.
+const eraseChunk = 100
+
+// errNotDue says that a row changed since it was found due; what it is now decides.
+var errNotDue = errors.New("no longer due")
+
+// Sweep performs what is due at the domain clock's now, one by one, and tells how many events
+// took effect. Each effect is claimed by the row's revision in its own transaction, so it
+// happens exactly once. It also forgets expired tokens, nonces and tombstones.
+func (s *Service) Sweep(ctx context.Context) (int, error) {
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
+	return s.sweep(ctx)
+}
+
+// sweep is Sweep with s.sweeping held.
+func (s *Service) sweep(ctx context.Context) (done int, err error) {
+	erased, held := false, 0
+	var failed error
+	skip := map[keys.ID]bool{}
+	for {
+		next, err := s.nextDueExcept(ctx, s.clock.Now(), skip)
+		if err != nil || next == nil {
+			failed = errors.Join(failed, err)
+			break
+		}
+		if next.Kind != store.RotateKey && !s.clock.virtual && !s.guard.trusted() {
+			skip[next.ID] = true
+			held++
+			continue
+		}
+		switch err := s.perform(ctx, next); {
+		case errors.Is(err, errNotDue):
+			skip[next.ID] = true
+		case err != nil:
+			s.log.ErrorContext(ctx, "scheduled event", "kind", string(next.Kind), "id", next.ID.String(), "error", err)
+			failed = errors.Join(failed, fmt.Errorf("%s of %s: %w", next.Kind, next.ID, err))
+			skip[next.ID] = true
+		default:
+			done++
+			erased = erased || next.Kind != store.RotateKey
+		}
+	}
+	s.held.Store(int64(held))
+	if erased {
+		failed = errors.Join(failed, s.store.Scrub(ctx))
+	}
+	return done, errors.Join(failed, s.note(ctx), s.expire(ctx))
+}
+
+// expire forgets what is over, in bounded batches, once a minute: nothing waits for it, since
+// every reader looks at the time itself.
+func (s *Service) expire(ctx context.Context) error {
+	wall := s.clock.wall()
+	if wall.Sub(s.expired) < time.Minute {
+		return nil
+	}
+	s.expired = wall
+	now := s.clock.Now()
+	for {
+		n := 0
+		_, err := s.store.Update(ctx, func(tx store.Tx) (err error) {
+			n, err = tx.Expire(now, now.Add(-s.tombs), 500)
+			return err
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}
+
+func (s *Service) nextDue(ctx context.Context, before time.Time) (*store.Due, error) {
+	return s.nextDueExcept(ctx, before, nil)
+}
+
+func (s *Service) nextDueExcept(ctx context.Context, before time.Time, skip map[keys.ID]bool) (*store.Due, error) {
+	var out *store.Due
+	err := s.store.View(ctx, func(tx store.Tx) error {
+		rows, err := tx.Due(before, len(skip)+1)
+		for i := range rows {
+			if !skip[rows[i].ID] {
+				out = &rows[i]
+				break
+			}
+		}
+		return err
+	})
+	return out, err
+}
+
+// Scheduled lists what is scheduled, earliest first.
+func (s *Service) Scheduled(ctx context.Context, c *Call, limit int) ([]store.Due, error) {
+	return read(ctx, s, c, keys.ReadAudit, func(m *mutation) ([]store.Due, error) {
+		if !m.who.System() {
+			return nil, &keys.Error{Kind: keys.KindDenied, Action: keys.ReadAudit}
+		}
+		return m.tx.Due(farFuture, limit)
+	})
+}
+
+func (s *Service) perform(ctx context.Context, d *store.Due) error {
+	c := s.System(string(d.Kind))
+	switch d.Kind {
+	case store.EraseVersion:
+		return s.eraseVersion(ctx, c, d)
+	case store.EraseKey:
+		return s.eraseKey(ctx, c, d.ID, d.Revision)
+	case store.EraseVault:
+		return s.eraseVault(ctx, c, d)
+	case store.RotateKey:
+		return s.rotateDue(ctx, c, d)
+	}
+	return fmt.Errorf("unknown kind of event %q", d.Kind)
+}
+
+// apply is one transaction of a scheduled event with its audit event.
+func (s *Service) apply(ctx context.Context, c *Call, act keys.Action, run func(*mutation) error) error {
+	_, err := s.store.Update(ctx, func(tx store.Tx) error {
+		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: s.event(c, act)}
+		if err := run(m); err != nil {
+			return err
+		}
+		m.ev.Outcome, m.ev.Revision = audit.OutcomeOK, tx.Revision()
+		return tx.Record(*m.ev)
+	})
+	return err
+}
+
+func (s *Service) eraseVersion(ctx context.Context, c *Call, d *store.Due) error {
+	return s.apply(ctx, c, keys.ScheduleVersionDeletion, func(m *mutation) error {
+		v, err := store.LoadVersion(m.tx, d.ID)
+		if err != nil {
+			return err
+		}
+		if v.Revision != d.Revision || v.Effective(m.now) != keys.Deleted {
+			return errNotDue
+		}
+		k, err := store.LoadKey(m.tx, v.Key)
+		if err != nil {
+			return err
+		}
+		m.ev.Tenant, m.ev.Vault, m.ev.Key, m.ev.Version = v.Tenant, v.Vault, v.Key, v.ID
+		return m.erase(k, v)
+	})
+}
+
+// erase leaves a version's tombstone and counts it on its key.
+func (m *mutation) erase(k *keys.Key, versions ...*keys.Version) error {
+	for _, v := range versions {
+		v.State, v.Sealed, v.PublicKey = keys.Deleted, nil, nil
+		if v.DeleteAt.IsZero() {
+			v.DeleteAt = m.now
+		}
+		if err := m.tx.Put(v); err != nil {
+			return err
+		}
+	}
+	k.Erased += len(versions)
+	return m.tx.Put(k)
+}
+
+// eraseKey erases a key's versions in bounded chunks and then leaves its tombstone. It is
+// gone for every caller since its due time, so an interruption in between shows nothing; the
+// key stays due until its own row is done. revision 0 erases it as part of its vault.
+func (s *Service) eraseKey(ctx context.Context, c *Call, id keys.ID, revision int64) error {
+	for done := false; !done; {
+		err := s.apply(ctx, c, keys.ScheduleKeyDeletion, func(m *mutation) error {
+			k, err := loadKeyView(m.tx, id, m.now)
+			if err != nil {
+				return err
+			}
+			if (revision != 0 && k.Revision != revision) || k.State != keys.Deleted {
+				return errNotDue
+			}
+			m.ev.Tenant, m.ev.Vault, m.ev.Key = k.Tenant, k.Vault, k.ID
+			rows, err := m.tx.Versions(store.VersionQuery{Key: id, HideDeleted: true, Limit: eraseChunk})
+			if err != nil {
+				return err
+			}
+			row := k.Key
+			if len(rows) > 0 {
+				err := m.erase(&row, rows...)
+				revision = m.tx.Revision() // this erasure's own change of the row
+				return err
+			}
+			done = true
+			return m.buryKey(&row, k.DeleteAt)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// buryKey leaves a key's tombstone: ids, times and the state stay, tags, aliases and grants go.
+func (m *mutation) buryKey(k *keys.Key, at time.Time) error {
+	aliases, err := m.tx.Aliases(store.AliasQuery{Tenant: k.Tenant, Region: k.Region, Key: k.ID})
+	if err != nil {
+		return err
+	}
+	for _, a := range aliases {
+		if err := m.tx.Delete(a); err != nil {
+			return err
+		}
+	}
+	grants, err := m.tx.Grants(k.ID)
+	if err != nil {
+		return err
+	}
+	for _, g := range grants {
+		if err := m.tx.Delete(g); err != nil {
+			return err
+		}
+	}
+	k.State, k.Before, k.DeleteAt = keys.Deleted, "", at
+	k.Tags, k.Description, k.Rotation = keys.Tags{}, "", keys.Rotation{}
+	return m.tx.Put(k)
+}
+
+// eraseVault erases the vault's keys one by one, then its KEK, then leaves its tombstone.
+func (s *Service) eraseVault(ctx context.Context, c *Call, d *store.Due) error {
+	for {
+		var rows []*keys.Key
+		err := s.store.View(ctx, func(tx store.Tx) (err error) {
+			rows, err = tx.Keys(store.KeyQuery{Vault: d.ID, HideDeleted: true, Page: store.Page{Limit: eraseChunk}})
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for _, k := range rows {
+			if err := s.eraseKey(ctx, c, k.ID, 0); err != nil {
+				return err
+			}
+		}
+	}
+	err := s.apply(ctx, c, keys.ScheduleVaultDeletion, func(m *mutation) error {
+		v, err := store.LoadVault(m.tx, d.ID)
+		if err != nil {
+			return err
+		}
+		if v.Revision != d.Revision || v.Effective(m.now) != keys.Deleted {
+			return errNotDue
+		}
+		m.ev.Tenant, m.ev.Vault = v.Tenant, v.ID
+		v.State, v.Tags = keys.Deleted, keys.Tags{}
+		return errors.Join(m.tx.Put(v), m.tx.Delete(&store.KEK{Owner: v.ID, Generation: firstGeneration}))
+	})
+	if err == nil {
+		s.hierarchy.drop(d.ID)
+	}
+	return err
+}
+
+// rotateDue makes a key's scheduled version. After a time in which the schedule missed several
+// turns it acts once, and the next date stays on the original grid.
+func (s *Service) rotateDue(ctx context.Context, c *Call, d *store.Due) error {
+	var k *Key
+	err := s.store.View(ctx, func(tx store.Tx) (err error) {
+		k, err = loadKeyView(tx, d.ID, s.clock.Now())
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	v := &keys.Version{AutoRotated: true}
+	if v.ID, err = keys.NewID(s.rand); err != nil {
+		return err
+	}
+	if err := s.newVersion(ctx, k.ID, &k.InVault, k.Spec, v); err != nil {
+		return err
+	}
+	return s.apply(ctx, c, keys.Rotate, func(m *mutation) error {
+		k, err := loadKeyView(m.tx, d.ID, m.now)
+		if err != nil {
+			return err
+		}
+		r := &k.Rotation
+		if k.Revision != d.Revision || k.State != keys.Enabled || r.Interval == 0 || r.Next.After(m.now) {
+			return errNotDue
+		}
+		m.ev.Tenant, m.ev.Vault, m.ev.Key = k.Tenant, k.Vault, k.ID
+		missed := m.now.Sub(r.Next) / r.Interval
+		r.Next = r.Next.Add((missed + 1) * r.Interval)
+		r.Last, r.Status, r.Message = m.now, "SUCCESS", ""
+		_, err = m.addVersion(&located{key: &k.Key, vault: &k.InVault}, *v)
+		return err
+	})
+}

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kms
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"claviger/internal/audit"
+	"claviger/internal/engine"
+	"claviger/internal/identity"
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
+
+// using is what a data call works with inside use: one moment, snapshots held until the
+// call's End.
+type using struct {
+	s   *Service
+	ctx context.Context
+	c   *Call
+	now time.Time
+	ev  *audit.Event
+}
+
+// use is the door for data calls: the checks of do against the keyring, and the audit record
+// handed to the operating system before anything is answered. No plaintext or signature
+// leaves without it.
+func use[T any](ctx context.Context, s *Service, c *Call, act keys.Action, run func(*using) (T, error)) (T, error) {
+	var none T
+	u := &using{s: s, ctx: ctx, c: c, now: s.clock.Now(), ev: s.event(c, act)}
+	out, err := admitted(u, run)
+	if err != nil {
+		err = translate(err)
+		e := keys.AsError(err)
+		u.ev.Outcome, u.ev.Reason = string(e.Kind), e.Hint
+	} else {
+		u.ev.Outcome = audit.OutcomeOK
+	}
+	if auditErr := s.audit.Append(*u.ev); auditErr != nil {
+		return none, &keys.Error{Kind: keys.KindUnavailable, Err: fmt.Errorf("record audit event: %w", auditErr)}
+	}
+	if err != nil {
+		return none, err
+	}
+	return out, nil
+}
+
+func admitted[T any](u *using, run func(*using) (T, error)) (T, error) {
+	if err := admit(u.c); err != nil {
+		var none T
+		return none, err
+	}
+	return run(u)
+}
+
+// locate finds a key for act. now is the moment of the whole call.
+func (u *using) locate(ref KeyRef, act keys.Action) (*located, error) {
+	at, err := locate(u, u.c, u.c.Who, ref, u.now)
+	if err != nil {
+		return nil, err
+	}
+	u.ev.Tenant, u.ev.Vault, u.ev.Key = at.key.Tenant, at.key.Vault, at.key.ID
+	_, err = at.permit(u.c.Who, act)
+	return at, err
+}
+
+// versionFor finds the version to act with and its opened material, and applies its lifecycle.
+func (u *using) versionFor(at *located, ref VersionRef) (*keys.Version, *engine.Key, error) {
+	v, err := versionOf(u, u.c, at, ref, u.now)
+	if err != nil {
+		return nil, nil, err
+	}
+	u.ev.Version = v.ID
+	if _, err := keys.VersionLifecycle.Step(keys.UseVersion, v.Effective(u.now), keys.Enabled); err != nil {
+		return nil, nil, err
+	}
+	rv, err := u.ringVersion(v.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	if rv.material == nil {
+		return nil, nil, fmt.Errorf("key version %s has no material", v.ID)
+	}
+	return v, rv.material, nil
+}
+
+// ringKeyed is a key's snapshot.
+type ringKeyed struct {
+	key    *keys.Key
+	grants []*keys.Grant
+}
+
+// ringVersioned is a version's snapshot with its opened material, nil once erased.
+type ringVersioned struct {
+	version  *keys.Version
+	material *engine.Key
+}
+
+func (u *using) alias(tenant keys.ID, region keys.Region, name string) (keys.ID, error) {
+	k := ringKey{kind: keys.TypeAlias, name: store.AliasName(tenant, region, name)}
+	return fromRing(u, k, func(tx store.Tx) (keys.ID, error) { return txLookup{tx}.alias(tenant, region, name) })
+}
+
+// external is remembered for good: such a name is never given to anything else.
+func (u *using) external(dialect string, t keys.Type, tenant keys.ID, region keys.Region, name string) (keys.ID, error) {
+	k := ringKey{kind: "external", id: tenant, name: dialect + " " + string(t) + " " + string(region) + " " + name}
+	return fromRing(u, k, func(tx store.Tx) (keys.ID, error) { return txLookup{tx}.external(dialect, t, tenant, region, name) })
+}
+
+func (u *using) key(id keys.ID) (*keys.Key, []*keys.Grant, error) {
+	rk, err := fromRing(u, ringKey{kind: keys.TypeKey, id: id}, func(tx store.Tx) (*ringKeyed, error) {
+		k, grants, err := txLookup{tx}.key(id)
+		return &ringKeyed{k, grants}, err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return rk.key, rk.grants, nil
+}
+
+func (u *using) vault(id keys.ID) (*keys.Vault, error) {
+	return fromRing(u, ringKey{kind: keys.TypeVault, id: id}, func(tx store.Tx) (*keys.Vault, error) { return store.LoadVault(tx, id) })
+}
+
+func (u *using) version(id keys.ID) (*keys.Version, error) {
+	rv, err := u.ringVersion(id)
+	if err != nil {
+		return nil, err
+	}
+	return rv.version, nil
+}
+
+func (u *using) ringVersion(id keys.ID) (*ringVersioned, error) {
+	value, err := u.s.ring.get(u.ctx, u.c, ringKey{kind: keys.TypeVersion, id: id}, func(ctx context.Context) (any, func(), error) {
+		return u.s.loadVersion(ctx, id)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return value.(*ringVersioned), nil
+}
+
+// loadVersion reads a version and opens its material.
+func (s *Service) loadVersion(ctx context.Context, id keys.ID) (any, func(), error) {
+	var v *keys.Version
+	var spec keys.Spec
+	err := s.store.View(ctx, func(tx store.Tx) (err error) {
+		if v, err = store.LoadVersion(tx, id); err != nil {
+			return err
+		}
+		k, err := store.LoadKey(tx, v.Key)
+		if err != nil {
+			return err
+		}
+		spec = k.Spec
+		return nil
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	rv := &ringVersioned{version: v}
+	if v.Sealed == nil {
+		return rv, nil, nil
+	}
+	material, err := s.openMaterial(ctx, v)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer material.Wipe()
+	if rv.material, err = engine.Open(spec, material); err != nil {
+		return nil, nil, fmt.Errorf("open key version %s: %w", v.ID, err)
+	}
+	v.Sealed = nil
+	return rv, rv.material.Wipe, nil
+}
+
+func fromRing[T any](u *using, k ringKey, read func(store.Tx) (T, error)) (T, error) {
+	value, err := u.s.ring.get(u.ctx, u.c, k, func(ctx context.Context) (any, func(), error) {
+		var out T
+		err := u.s.store.View(ctx, func(tx store.Tx) (err error) {
+			out, err = read(tx)
+			return err
+		})
+		return out, nil, err
+	})
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return value.(T), nil
+}
+
+// Authenticate finds the credential that a request names, held until the call's End. The
+// dialect verifies with it and only then sets the call's Who. An unknown name is KindUnauthenticated.
+func (s *Service) Authenticate(ctx context.Context, c *Call, kind identity.CredentialKind, name string) (*identity.Credential, error) {
+	value, err := s.ring.get(ctx, c, ringKey{kind: keys.TypeCredential, name: name}, func(ctx context.Context) (any, func(), error) {
+		cred, err := s.loadCredential(ctx, kind, name)
+		if err != nil {
+			return nil, nil, err
+		}
+		return cred, cred.Wipe, nil
+	})
+	if err != nil {
+		if err = notFound(err, keys.TypeCredential); keys.IsKind(err, keys.KindNotFound) {
+			return nil, &keys.Error{Kind: keys.KindUnauthenticated, Noun: keys.TypeCredential, Hint: "no credential named " + name}
+		}
+		return nil, translate(err)
+	}
+	cred := value.(*identity.Credential)
+	if cred.Kind != kind {
+		return nil, &keys.Error{Kind: keys.KindUnauthenticated, Noun: keys.TypeCredential, Hint: "no credential named " + name}
+	}
+	return cred, nil
+}
+
+func (s *Service) loadCredential(ctx context.Context, kind identity.CredentialKind, name string) (*identity.Credential, error) {
+	row := identity.CredentialRow{Kind: kind, Name: name}
+	var p *identity.Principal
+	var bindings []*identity.Binding
+	err := s.store.View(ctx, func(tx store.Tx) (err error) {
+		if err = tx.Load(&row); err != nil {
+			return err
+		}
+		if p, err = store.LoadPrincipal(tx, row.Principal); err != nil {
+			return err
+		}
+		bindings, err = tx.Bindings(p.ID)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s.openCredential(ctx, &row, identity.NewCaller(p, row.ID, bindings))
+}
+
+// read is the door for reads that go to the database: one snapshot, authorized inside, and
+// recorded like data calls.
+func read[T any](ctx context.Context, s *Service, c *Call, act keys.Action, run func(*mutation) (T, error)) (T, error) {
+	var none, out T
+	ev := s.event(c, act)
+	err := admit(c)
+	if err == nil {
+		err = s.store.View(ctx, func(tx store.Tx) (err error) {
+			out, err = run(&mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev})
+			return err
+		})
+	}
+	if err != nil {
+		err = translate(err)
+		e := keys.AsError(err)
+		ev.Outcome, ev.Reason = string(e.Kind), e.Hint
+	} else {
+		ev.Outcome = audit.OutcomeOK
+	}
+	if auditErr := s.audit.Append(*ev); auditErr != nil {
+		return none, &keys.Error{Kind: keys.KindUnavailable, Err: fmt.Errorf("record audit event: %w", auditErr)}
+	}
+	if err != nil {
+		return none, err
+	}
+	return out, nil
+}
+
+func admit(c *Call) error {
+	if c.Admit == nil {
+		return nil
+	}
+	return c.Admit()
+}

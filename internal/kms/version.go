@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
+
+// Rotate makes a new version of a key by hand; it becomes the primary.
+func (s *Service) Rotate(ctx context.Context, c *Call, ref KeyRef) (*Version, error) {
+	v := &keys.Version{}
+	prepare := func() error { return s.prepareRotation(ctx, c, ref, v) }
+	return do(ctx, s, c, keys.Rotate, prepare, func(m *mutation) (*Version, error) {
+		at, err := m.rotatable(ref)
+		if err != nil {
+			return nil, err
+		}
+		return m.addVersion(at, *v)
+	})
+}
+
+func (s *Service) prepareRotation(ctx context.Context, c *Call, ref KeyRef, v *keys.Version) error {
+	var at *located
+	err := s.store.View(ctx, func(tx store.Tx) (err error) {
+		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: s.event(c, keys.Rotate)}
+		at, err = m.rotatable(ref)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if v.ID, err = keys.NewID(s.rand); err != nil {
+		return err
+	}
+	return s.newVersion(ctx, at.key.ID, at.vault, at.key.Spec, v)
+}
+
+// rotatable finds a key that may get a version by hand now.
+func (m *mutation) rotatable(ref KeyRef) (*located, error) {
+	at, _, err := m.locate(ref, keys.Rotate)
+	if err != nil {
+		return nil, err
+	}
+	k, p := at.key, m.c.Profile
+	switch {
+	case k.Origin != keys.Generated:
+		return nil, &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "origin", Action: keys.Rotate, Hint: "the material of this key comes from outside"}
+	case p.AsymmetricRotationOnly && k.Spec.Symmetric():
+		return nil, &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "spec", Action: keys.Rotate, Hint: "versions of symmetric keys are made by automatic rotation only"}
+	case p.VersionSpacing > 0 && m.now.Before(k.LastVersionAt.Add(p.VersionSpacing)):
+		return nil, &keys.Error{
+			Kind: keys.KindTooSoon, Noun: keys.TypeVersion, Action: keys.Rotate,
+			Hint: fmt.Sprintf("the last version was made at %s and the next may be made from %s on; the server's time is %s",
+				k.LastVersionAt.Format(time.RFC3339), k.LastVersionAt.Add(p.VersionSpacing).Format(time.RFC3339), m.now.Format(time.RFC3339)),
+		}
+	}
+	if k.Spec.Symmetric() {
+		return at, nil
+	}
+	return at, m.quota(store.Counter{Type: keys.TypeVersion, Tenant: k.Tenant, Region: k.Region, Specs: asymmetricSpecs()}, p.AsymmetricVersions)
+}
+
+func asymmetricSpecs() []keys.Spec {
+	var out []keys.Spec
+	for _, spec := range keys.Specs() {
+		if !spec.Symmetric() {
+			out = append(out, spec)
+		}
+	}
+	return out
+}
+
+// addVersion gives the key its next version and makes it the primary.
+func (m *mutation) addVersion(at *located, v keys.Version) (*Version, error) {
+	k := at.key
+	k.Versions++
+	k.Primary, k.LastVersionAt = v.ID, m.now
+	if k.Rotation.Interval > 0 && k.Rotation.Start.IsZero() && !v.AutoRotated {
+		k.Rotation.Next = m.now.Add(k.Rotation.Interval)
+	}
+	v.Ordinal, v.CreatedAt = k.Versions, m.now
+	m.ev.Version = v.ID
+	if err := errors.Join(m.tx.Put(k), m.tx.Put(&v)); err != nil {
+		return nil, err
+	}
+	return viewVersion(&v, viewKey(k, at.vault, m.now), m.now), nil
+}
+
+// Version reads a key version.
+func (s *Service) Version(ctx context.Context, c *Call, ref KeyRef, vref VersionRef) (*Version, error) {
+	return read(ctx, s, c, keys.ReadVersion, func(m *mutation) (*Version, error) {
+		at, _, err := m.locate(ref, keys.ReadVersion)
+		if err != nil {
+			return nil, err
+		}
+		v, err := versionOf(txLookup{m.tx}, m.c, at, vref, m.now)
+		if err != nil {
+			return nil, err
+		}
+		m.ev.Version = v.ID
+		return viewVersion(v, viewKey(at.key, at.vault, m.now), m.now), nil
+	})
+}
+
+// Versions lists a key's versions by ordinal.
+func (s *Service) Versions(ctx context.Context, c *Call, ref KeyRef, p Page, hideDeleted bool) (*List[*Version], error) {
+	return read(ctx, s, c, keys.ListVersions, func(m *mutation) (*List[*Version], error) {
+		at, _, err := m.locate(ref, keys.ListVersions)
+		if err != nil {
+			return nil, err
+		}
+		list := listName("versions", at.key.ID.String(), fmt.Sprint(hideDeleted, p.Desc))
+		mark, err := s.decodeCursor(list, p.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		q := store.VersionQuery{Key: at.key.ID, HideDeleted: hideDeleted, Desc: p.Desc, Offset: p.Offset}
+		if p.Limit > 0 {
+			q.Limit = p.Limit + 1
+		}
+		if mark != nil {
+			q.AfterOrdinal = mark.ordinal
+		}
+		rows, err := m.tx.Versions(q)
+		if err != nil {
+			return nil, err
+		}
+		rows, more := cut(rows, p.Limit)
+		out := &List[*Version]{Total: at.key.Versions}
+		if hideDeleted {
+			out.Total -= at.key.Erased
+		}
+		key := viewKey(at.key, at.vault, m.now)
+		for _, v := range rows {
+			if view := viewVersion(v, key, m.now); !hideDeleted || view.State != keys.Deleted {
+				out.Items = append(out.Items, view)
+			}
+		}
+		if more {
+			out.Next = s.encodeCursor(list, cursor{ordinal: rows[len(rows)-1].Ordinal})
+		}
+		return out, nil
+	})
+}
+
+// ScheduleVersionDeletion makes a version unusable at once and erases it when the retention
+// ends. The primary cannot be deleted.
+func (s *Service) ScheduleVersionDeletion(ctx context.Context, c *Call, ref KeyRef, vref VersionRef, at time.Time) (*Version, error) {
+	return s.changeVersion(ctx, c, ref, vref, keys.ScheduleVersionDeletion, func(m *mutation, k *keys.Key, v *keys.Version) (err error) {
+		if k.Primary == v.ID {
+			return &keys.Error{
+				Kind: keys.KindPrimary, Noun: keys.TypeVersion, ID: v.ID, Action: keys.ScheduleVersionDeletion,
+				Hint: "this is the key's current version: make a new version first",
+			}
+		}
+		v.DeleteAt, err = retention(at, m.now, m.c.Profile.VersionRetention)
+		return err
+	})
+}
+
+// CancelVersionDeletion makes a scheduled version usable again.
+func (s *Service) CancelVersionDeletion(ctx context.Context, c *Call, ref KeyRef, vref VersionRef) (*Version, error) {
+	return s.changeVersion(ctx, c, ref, vref, keys.CancelVersionDeletion, func(_ *mutation, _ *keys.Key, v *keys.Version) error {
+		v.DeleteAt = time.Time{}
+		return nil
+	})
+}
+
+// changeVersion is the way of every change of one version: the key's gate, then its own.
+func (s *Service) changeVersion(ctx context.Context, c *Call, ref KeyRef, vref VersionRef, act keys.Action, change func(*mutation, *keys.Key, *keys.Version) error) (*Version, error) {
+	return do(ctx, s, c, act, nil, func(m *mutation) (*Version, error) {
+		at, _, err := m.locate(ref, act)
+		if err != nil {
+			return nil, err
+		}
+		v, err := versionOf(txLookup{m.tx}, m.c, at, vref, m.now)
+		if err != nil {
+			return nil, err
+		}
+		m.ev.Version = v.ID
+		key := viewKey(at.key, at.vault, m.now)
+		if err := m.match(viewVersion(v, key, m.now).ETag); err != nil {
+			return nil, err
+		}
+		if v.State, err = keys.VersionLifecycle.Step(act, v.Effective(m.now), keys.Enabled); err != nil {
+			return nil, err
+		}
+		if err := change(m, at.key, v); err != nil {
+			return nil, err
+		}
+		if err := m.tx.Put(v); err != nil {
+			return nil, err
+		}
+		return viewVersion(v, key, m.now), nil
+	})
+}

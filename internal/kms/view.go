@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kms
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"time"
+
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
+
+// etag is a resource's entity tag: 40 hex digits that change with its record and with its
+// effective state.
+func etag(id keys.ID, revision int64, state keys.State) string {
+	var b [24]byte
+	copy(b[:], id[:])
+	binary.BigEndian.PutUint64(b[16:], uint64(revision)) //nolint:gosec // only mixed into a hash
+	sum := sha256.Sum256(append(b[:], state...))
+	return hex.EncodeToString(sum[:20])
+}
+
+func viewVault(v *keys.Vault, now time.Time) *Vault {
+	state := v.Effective(now)
+	return &Vault{Vault: *v, State: state, ETag: etag(v.ID, v.Revision, state)}
+}
+
+func viewKey(k *keys.Key, v *keys.Vault, now time.Time) *Key {
+	state := k.Effective(v, now)
+	return &Key{
+		Key: *k, InVault: *v, State: state, DeleteAt: k.EffectiveDeleteAt(v),
+		ETag: etag(k.ID, k.Revision, state),
+	}
+}
+
+// viewVersion shows a version without its material. An erased key's versions are erased.
+func viewVersion(v *keys.Version, k *Key, now time.Time) *Version {
+	state := v.Effective(now)
+	if k.State == keys.Deleted {
+		state = keys.Deleted
+	}
+	out := &Version{Version: *v, OfKey: *k, State: state, ETag: etag(v.ID, v.Revision, state)}
+	out.Sealed = nil
+	return out
+}
+
+func loadKeyView(tx store.Tx, id keys.ID, now time.Time) (*Key, error) {
+	k, err := store.LoadKey(tx, id)
+	if err != nil {
+		return nil, err
+	}
+	v, err := store.LoadVault(tx, k.Vault)
+	if err != nil {
+		return nil, err
+	}
+	return viewKey(k, v, now), nil
+}
+
+func (v *Vault) identity() (keys.Type, keys.ID)   { return keys.TypeVault, v.ID }
+func (k *Key) identity() (keys.Type, keys.ID)     { return keys.TypeKey, k.ID }
+func (v *Version) identity() (keys.Type, keys.ID) { return keys.TypeVersion, v.ID }

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"claviger/internal/keys"
+)
+
+// The column types convert a record's field where it lies, in both directions: a pointer to
+// the field, converted to a pointer to one of them, is both a query's argument and a scan's
+// destination. Fields of basic types need no conversion.
+
+// idCol is 16 bytes; the zero ID is stored as such, so that it takes part in unique indexes.
+type idCol keys.ID
+
+// Value implements [driver.Valuer].
+func (c *idCol) Value() (driver.Value, error) { return c[:], nil }
+
+// Scan implements [sql.Scanner].
+func (c *idCol) Scan(src any) error { return scanFixed(c[:], src) }
+
+// hashCol is 32 bytes.
+type hashCol [32]byte
+
+// Value implements [driver.Valuer].
+func (c *hashCol) Value() (driver.Value, error) { return c[:], nil }
+
+// Scan implements [sql.Scanner].
+func (c *hashCol) Scan(src any) error { return scanFixed(c[:], src) }
+
+func scanFixed(dst []byte, src any) error {
+	b, ok := src.([]byte)
+	if !ok || len(b) != len(dst) {
+		return fmt.Errorf("stored value is %T, want %d bytes", src, len(dst))
+	}
+	copy(dst, b)
+	return nil
+}
+
+// blobCol is bytes of any length; none at all is NULL.
+type blobCol []byte
+
+// Value implements [driver.Valuer].
+func (c *blobCol) Value() (driver.Value, error) {
+	if len(*c) == 0 {
+		return nil, nil
+	}
+	return []byte(*c), nil
+}
+
+// Scan implements [sql.Scanner].
+func (c *blobCol) Scan(src any) error {
+	switch b := src.(type) {
+	case nil:
+		*c = nil
+	case []byte:
+		*c = append(blobCol(nil), b...)
+	default:
+		return fmt.Errorf("stored value is %T, want bytes", src)
+	}
+	return nil
+}
+
+// timeCol is microseconds since 1970 UTC; the zero time is NULL.
+type timeCol time.Time
+
+// Value implements [driver.Valuer].
+func (c *timeCol) Value() (driver.Value, error) {
+	if time.Time(*c).IsZero() {
+		return nil, nil
+	}
+	return time.Time(*c).UnixMicro(), nil
+}
+
+// Scan implements [sql.Scanner].
+func (c *timeCol) Scan(src any) error {
+	switch n := src.(type) {
+	case nil:
+		*c = timeCol{}
+	case int64:
+		*c = timeCol(time.UnixMicro(n).UTC())
+	default:
+		return fmt.Errorf("stored time is %T, want an integer", src)
+	}
+	return nil
+}
+
+// durationCol is a duration in microseconds.
+type durationCol time.Duration
+
+// Value implements [driver.Valuer].
+func (c *durationCol) Value() (driver.Value, error) { return time.Duration(*c).Microseconds(), nil }
+
+// Scan implements [sql.Scanner].
+func (c *durationCol) Scan(src any) error {
+	n, ok := src.(int64)
+	if !ok {
+		return fmt.Errorf("stored duration is %T, want an integer", src)
+	}
+	*c = durationCol(time.Duration(n) * time.Microsecond)
+	return nil
+}
+
+// namesCol is a JSON object; an empty one is read as nil.
+type namesCol keys.Names
+
+// Value implements [driver.Valuer].
+func (c *namesCol) Value() (driver.Value, error) {
+	if len(*c) == 0 {
+		return "{}", nil
+	}
+	return toJSON(map[string]string(*c))
+}
+
+// Scan implements [sql.Scanner].
+func (c *namesCol) Scan(src any) error {
+	*c = nil
+	return fromJSON(src, "{}", (*map[string]string)(c))
+}
+
+// tagsCol is a JSON object; empty maps are read as nil.
+type tagsCol keys.Tags
+
+type tagsJSON struct {
+	Plain      map[string]string            `json:"plain,omitempty"`
+	Namespaced map[string]map[string]string `json:"namespaced,omitempty"`
+}
+
+// Value implements [driver.Valuer].
+func (c *tagsCol) Value() (driver.Value, error) {
+	if len(c.Plain) == 0 && len(c.Namespaced) == 0 {
+		return "{}", nil
+	}
+	return toJSON(tagsJSON(*c))
+}
+
+// Scan implements [sql.Scanner].
+func (c *tagsCol) Scan(src any) error {
+	*c = tagsCol{}
+	var doc tagsJSON
+	if err := fromJSON(src, "{}", &doc); err != nil {
+		return err
+	}
+	*c = tagsCol(doc)
+	return nil
+}
+
+// actionsCol is a JSON array; an empty one is read as nil.
+type actionsCol []keys.Action
+
+// Value implements [driver.Valuer].
+func (c *actionsCol) Value() (driver.Value, error) {
+	if len(*c) == 0 {
+		return "[]", nil
+	}
+	return toJSON([]keys.Action(*c))
+}
+
+// Scan implements [sql.Scanner].
+func (c *actionsCol) Scan(src any) error {
+	*c = nil
+	return fromJSON(src, "[]", (*[]keys.Action)(c))
+}
+
+func toJSON(v any) (driver.Value, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode document: %w", err)
+	}
+	return string(b), nil
+}
+
+func fromJSON(src any, empty string, into any) error {
+	s, ok := src.(string)
+	if !ok {
+		return fmt.Errorf("stored document is %T, want text", src)
+	}
+	if s == empty {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(s), into); err != nil {
+		return fmt.Errorf("decode document: %w", err)
+	}
+	return nil
+}
