@@ -74,12 +74,15 @@ var errID = errors.New("not a lower-case UUID")
 // one record has one name.
 func ParseID(s string) (ID, error) {
 	var id ID
-	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+	if len(s) != 36 {
 		return ID{}, errID
 	}
 	at := 0
 	for i := 0; i < 36; {
-		if s[i] == '-' {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			if s[i] != '-' {
+				return ID{}, errID
+			}
 			i++
 			continue
 		}
