@@ -167,20 +167,21 @@ func lastOf(tail []byte, whole bool) (Head, error) {
 // beginning of the line after head, left by a process that was killed within a write. Zero bytes
 // after it are what a file system may leave after a power loss.
 func checkTorn(rest []byte, head Head) error {
-	rest = bytes.TrimRight(rest, "\x00")
+	begun := bytes.TrimRight(rest, "\x00")
 	want := fmt.Appendf(nil, `%s%d,"`, lineStart, head.Sequence+1)
-	n := min(len(rest), len(want))
-	if len(rest) > maxLine || !bytes.Equal(rest[:n], want[:n]) || bytes.ContainsFunc(rest, isControl) {
+	n := min(len(begun), len(want))
+	if len(begun) > maxLine || !bytes.Equal(begun[:n], want[:n]) || bytes.ContainsFunc(begun, isControl) {
 		return errors.New("what follows the last line is not the beginning of the next")
 	}
-	// A whole line that lacks only its line feed is torn as well, but then it must be right.
+	// A whole line that lacks only its line feed is torn as well, but then it must be right, and
+	// nothing may stand where its line feed belongs.
 	d := json.NewDecoder(bytes.NewReader(rest))
 	var value json.RawMessage
 	if d.Decode(&value) != nil {
 		return nil
 	}
 	if l, err := parseLine(rest); err != nil || !l.follows(head.Hash) {
-		return errors.New("the last line has no line feed and its hash does not match")
+		return errors.New("the last line is whole but not right")
 	}
 	return nil
 }
