@@ -164,6 +164,9 @@ func (s *Service) Key(ctx context.Context, c *Call, ref KeyRef) (*Key, error) {
 func (s *Service) Keys(ctx context.Context, c *Call, f KeyFilter, p Page) (*List[*Key], error) {
 	return read(ctx, s, c, keys.ListKeys, func(m *mutation) (*List[*Key], error) {
 		tenant := callerTenant(c)
+		if c.Who != nil && c.Who.System() {
+			tenant = f.Tenant
+		}
 		q := store.KeyQuery{
 			Tenant: tenant, Region: c.Region, Vault: orElse(f.Vault, c.Vault), Specs: f.Specs,
 			Protection: f.Protection, HideDeleted: f.HideDeleted,

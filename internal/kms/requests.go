@@ -62,6 +62,7 @@ type KeyFilter struct {
 	Specs       []keys.Spec
 	Protection  keys.Protection
 	HideDeleted bool
+	Tenant      keys.ID // for the server itself, which has no tenant; ignored for everybody else
 	// Match, when set, filters further; it makes the total unknown.
 	Match func(*Key) bool
 }

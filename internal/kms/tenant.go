@@ -18,6 +18,8 @@ type NewTenant struct {
 	ID    keys.ID
 	Name  string
 	Names keys.Names // its name in each dialect, such as a tenancy OCID
+	// Vaults are the ids of the default vaults; those of regions that are absent are random.
+	Vaults map[keys.Region]keys.ID
 }
 
 // CreateTenant makes a tenant with its KEK, its root compartment, and a default vault in each region.
@@ -49,7 +51,7 @@ func (s *Service) CreateTenant(ctx context.Context, c *Call, req NewTenant) (*ke
 		return nil, err
 	}
 	s.hierarchy.remember(t.ID, firstGeneration, kek)
-	return t, s.createDefaultVaults(ctx, c, t.ID)
+	return t, s.createDefaultVaults(ctx, c, t.ID, req.Vaults)
 }
 
 func (s *Service) newTenantRow(req NewTenant) (*keys.Tenant, error) {
@@ -62,18 +64,64 @@ func (s *Service) newTenantRow(req NewTenant) (*keys.Tenant, error) {
 	return t, err
 }
 
-func (s *Service) createDefaultVaults(ctx context.Context, c *Call, tenant keys.ID) error {
+func (s *Service) createDefaultVaults(ctx context.Context, c *Call, tenant keys.ID, ids map[keys.Region]keys.ID) error {
 	for _, region := range s.regions {
-		id, err := keys.NewID(s.rand)
-		if err != nil {
-			return translate(err)
+		id, chosen := ids[region]
+		if !chosen {
+			var err error
+			if id, err = keys.NewID(s.rand); err != nil {
+				return translate(err)
+			}
 		}
-		seed := vaultSeed{id: id, tenant: tenant, region: region, isDefault: true}
-		if _, err := s.createVault(ctx, c, NewVault{Name: "default", Kind: keys.SharedVault}, seed); err != nil {
+		if err := s.createDefaultVault(ctx, c, tenant, region, id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// CompleteVaults makes the default vaults that are missing: of a region that was configured
+// later than a tenant was made, or of a tenant whose making was interrupted.
+func (s *Service) CompleteVaults(ctx context.Context, c *Call) error {
+	tenants, err := s.Tenants(ctx, c)
+	if err != nil {
+		return err
+	}
+	vaults, err := s.AllVaults(ctx)
+	if err != nil {
+		return translate(err)
+	}
+	type place struct {
+		tenant keys.ID
+		region keys.Region
+	}
+	have := map[place]bool{}
+	for _, v := range vaults {
+		if v.Default {
+			have[place{v.Tenant, v.Region}] = true
+		}
+	}
+	for _, t := range tenants {
+		for _, region := range s.regions {
+			if have[place{t.ID, region}] {
+				continue
+			}
+			id, err := keys.NewID(s.rand)
+			if err != nil {
+				return translate(err)
+			}
+			if err := s.createDefaultVault(ctx, c, t.ID, region, id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *Service) createDefaultVault(ctx context.Context, c *Call, tenant keys.ID, region keys.Region, id keys.ID) error {
+	seed := vaultSeed{id: id, tenant: tenant, region: region, isDefault: true}
+	_, err := s.createVault(ctx, c, NewVault{Name: "default", Kind: keys.SharedVault}, seed)
+	return err
 }
 
 // names records a record's names in the dialects, each unique in its dialect.
@@ -92,6 +140,16 @@ func exists(err error, noun keys.Type, hint string) error {
 		return &keys.Error{Kind: keys.KindExists, Noun: noun, Hint: hint}
 	}
 	return err
+}
+
+// AuditEvents lists the audited changes of every tenant after a sequence number, in order.
+func (s *Service) AuditEvents(ctx context.Context, c *Call, after int64, limit int) ([]store.StoredEvent, error) {
+	return read(ctx, s, c, keys.ReadAudit, func(m *mutation) ([]store.StoredEvent, error) {
+		if !m.who.System() {
+			return nil, &keys.Error{Kind: keys.KindDenied, Action: keys.ReadAudit}
+		}
+		return m.tx.Events(after, limit)
+	})
 }
 
 // Tenants lists the tenants: all of them for the server's administrator, its own for anybody else.
