@@ -4,10 +4,6 @@ package conformance
 
 import (
 	"bytes"
-	"crypto/rand"
-	"crypto/rsa"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"net/http"
 	"strings"
@@ -30,15 +26,6 @@ func TestOCINotAuthenticated(t *testing.T) {
 	access := server.Ready.OCI
 	key := *throughOCI(t, server).createKey(t, aesShape(32)).Id
 
-	private, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
-	otherKey := string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 	otherUser := access
 	otherUser.User = strings.Replace(access.User, "ocid1.user.oc1..", "ocid1.user.oc1..x", 1)
 	otherPrint := access
@@ -49,7 +36,7 @@ func TestOCINotAuthenticated(t *testing.T) {
 
 	var messages []string
 	for name, clients := range map[string]oracle.Clients{
-		"another private key": oracle.WithKey(t, access, otherKey),
+		"another private key": oracle.WithKey(t, access, newAPIKey(t).private),
 		"another user":        oracle.New(t, otherUser),
 		"another fingerprint": oracle.New(t, otherPrint),
 	} {

@@ -16,9 +16,14 @@ import (
 // 200, at most limit times, and returns that answer and how many were sent. The limits are counted
 // on the machine's clock, so limit must be far above what can be sent in the time they allow.
 func flood(limit int, request func() answer) (refused answer, sent int) {
+	return floodFrom(8, limit, request)
+}
+
+// floodFrom is flood with a number of callers.
+func floodFrom(callers, limit int, request func() answer) (refused answer, sent int) {
 	var mu sync.Mutex
 	var group sync.WaitGroup
-	for range 8 {
+	for range callers {
 		group.Go(func() {
 			for {
 				mu.Lock()

@@ -41,8 +41,22 @@ func New(t testing.TB, access live.OCIAccess) Clients {
 // key than the file that access names, in PEM.
 func WithKey(t testing.TB, access live.OCIAccess, privateKey string) Clients {
 	t.Helper()
-	provider := common.NewRawConfigurationProvider(
-		access.Tenancy, access.User, access.Region, access.Fingerprint, privateKey, nil)
+	return with(t, access, common.NewRawConfigurationProvider(
+		access.Tenancy, access.User, access.Region, access.Fingerprint, privateKey, nil))
+}
+
+// FromFile returns clients that read the configuration file that access names.
+func FromFile(t testing.TB, access live.OCIAccess) Clients {
+	t.Helper()
+	provider, err := common.ConfigurationProviderFromFile(access.ConfigFile, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return with(t, access, provider)
+}
+
+func with(t testing.TB, access live.OCIAccess, provider common.ConfigurationProvider) Clients {
+	t.Helper()
 	vault, err := keymanagement.NewKmsVaultClientWithConfigurationProvider(provider)
 	if err != nil {
 		t.Fatal(err)

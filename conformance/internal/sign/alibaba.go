@@ -36,7 +36,7 @@ func (k AccessKey) V1(method string, params url.Values, nonce string, now time.T
 	} {
 		signed.Set(name, value)
 	}
-	signed.Set("Signature", signatureV1(method, signed, k.Secret))
+	signed.Set("Signature", SignatureV1(method, signed, k.Secret))
 	return signed
 }
 
@@ -48,7 +48,8 @@ func StringToSignV1(method string, params url.Values) string {
 	return method + "&" + percentEncode("/") + "&" + percentEncode(canonicalQuery(params))
 }
 
-func signatureV1(method string, params url.Values, secret string) string {
+// SignatureV1 signs what StringToSignV1 says.
+func SignatureV1(method string, params url.Values, secret string) string {
 	mac := hmac.New(sha1.New, []byte(secret+"&"))
 	mac.Write([]byte(StringToSignV1(method, params)))
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))

@@ -31,7 +31,7 @@ func TestSignatureV1Vectors(t *testing.T) {
 		{"key management, POST", http.MethodPost, kms, "Fi0klWyYLE4Wy22gxatiAP51JFE="},
 		{"general, GET", http.MethodGet, general, "OLeaidS1JvxuMvnyHOwuJ+uX5qY="},
 	} {
-		if got := signatureV1(test.method, test.params, "testsecret"); got != test.want {
+		if got := SignatureV1(test.method, test.params, "testsecret"); got != test.want {
 			t.Errorf("%s: signature %s, want %s", test.name, got, test.want)
 		}
 	}

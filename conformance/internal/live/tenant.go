@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package live
+
+import (
+	"net/http"
+	"testing"
+)
+
+// Principal is a caller with its credentials in both clouds.
+type Principal struct {
+	ID          string // in the admin API
+	Tenant      string // in the admin API
+	Tenancy     string // OCID
+	User        string // OCID
+	Fingerprint string // of the API signing key
+	AccountID   string
+	AccessKeyID string
+	Secret      string // of the access key
+}
+
+// named is what the admin API answers to whatever is created.
+type named struct {
+	ID          string `json:"id"`
+	Name        string `json:"name"`
+	Names       Names  `json:"names"`
+	Fingerprint string `json:"fingerprint"`
+	Secret      string `json:"secret"`
+}
+
+func (a *Admin) create(t testing.TB, path string, in map[string]any) named {
+	t.Helper()
+	var out named
+	a.must(t, http.MethodPost, path, in, &out)
+	return out
+}
+
+// NewTenant makes a tenant with one administrator, who signs OCI requests with the private half of
+// publicKey (PEM) and Alibaba requests with a new access key.
+func (a *Admin) NewTenant(t testing.TB, name, publicKey string) Principal {
+	t.Helper()
+	tenant := a.create(t, "tenants", map[string]any{"name": name})
+	p := a.NewPrincipal(t, tenant.ID, name+"-admin", "admin", publicKey)
+	p.Tenancy, p.AccountID = tenant.Names.OCI, tenant.Names.Alibaba
+	return p
+}
+
+// NewPrincipal makes a principal with a role in a tenant; tenant is any name that the admin API takes.
+func (a *Admin) NewPrincipal(t testing.TB, tenant, name, role, publicKey string) Principal {
+	t.Helper()
+	principal := a.create(t, "principals", map[string]any{"tenant": tenant, "name": name, "role": role})
+	signing := a.create(t, "credentials", map[string]any{"principal": principal.ID, "publicKey": publicKey})
+	access := a.create(t, "credentials", map[string]any{"principal": principal.ID})
+	return Principal{
+		ID: principal.ID, Tenant: tenant, User: principal.Names.OCI, Fingerprint: signing.Fingerprint,
+		AccessKeyID: access.Name, Secret: access.Secret,
+	}
+}
+
+// Grant opens a key to another tenant for the actions and returns the grant's id.
+func (a *Admin) Grant(t testing.TB, key, grantee string, actions ...string) string {
+	t.Helper()
+	return a.create(t, "grants", map[string]any{"key": key, "grantee": grantee, "actions": actions}).ID
+}
