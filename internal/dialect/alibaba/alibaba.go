@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alibaba
+
+import (
+	"io"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"claviger/internal/dialect"
+	"claviger/internal/keys"
+	"claviger/internal/kms"
+)
+
+// Config is what the dialect is made of.
+type Config struct {
+	Service *kms.Service
+	Regions map[keys.Region]string // the core's regions → the cloud's ids of them, each once
+	Now     func() time.Time       // request time: the machine's
+	Rand    io.Reader              // of request ids
+	Log     *slog.Logger
+	Metrics dialect.Metrics  // nil: nobody listens
+	Limiter *dialect.Limiter // nil: no request is throttled; see [CloudLimits]
+	// Quotas enforces the cloud's numbers of keys and aliases per region, which the cloud
+	// itself raises on demand. The seven-day rule and the 50 versions are always enforced.
+	Quotas  bool
+	Hints   bool    // show hints to every caller, not only to admins
+	XMLRoot XMLRoot // "": the form of each operation's page
+}
+
+// XMLRoot tells how the root element of an XML answer is called.
+type XMLRoot string
+
+// The forms. By default CreateKeyVersion answers <KMS>, as its page shows, and every other
+// operation <{Action}Response>.
+const (
+	RootByOperation XMLRoot = ""
+	RootKMS         XMLRoot = "kms"    // <KMS> for all
+	RootAction      XMLRoot = "action" // <{Action}Response> for all
+)
+
+// Valid reports whether r is one of the forms.
+func (r XMLRoot) Valid() bool { return r == RootByOperation || r == RootKMS || r == RootAction }
+
+// Dialect serves the cloud's API. It is safe for concurrent use.
+type Dialect struct {
+	cfg     Config
+	service *kms.Service
+	profile *keys.Profile
+	byName  map[string]*dialect.Operation // immutable
+	groups  []dialect.Group
+	regions []string // the cloud's ids, sorted
+}
+
+// New makes the dialect.
+func New(cfg Config) *Dialect {
+	d := &Dialect{cfg: cfg, service: cfg.Service, profile: Profile(cfg.Quotas), byName: map[string]*dialect.Operation{}}
+	d.regions = slices.Sorted(maps.Values(cfg.Regions))
+	d.groups = d.operations()
+	for _, g := range d.groups {
+		for i := range g.Operations {
+			d.byName[g.Operations[i].Name] = &g.Operations[i]
+		}
+	}
+	return d
+}
+
+// Handler answers the requests of one region's endpoint.
+func (d *Dialect) Handler(region keys.Region) http.Handler {
+	return &dialect.Pipeline{
+		Wire:    &wire{d: d, region: d.cfg.Regions[region]},
+		Service: d.service,
+		Region:  region,
+		Now:     d.cfg.Now,
+		Log:     d.cfg.Log,
+		Metrics: d.cfg.Metrics,
+		Hints:   d.cfg.Hints,
+	}
+}
+
+// Coverage is the page of what is supported.
+func Coverage() string {
+	return dialect.Coverage("Alibaba Cloud KMS (2016-01-20): coverage", (&Dialect{}).operations())
+}
+
+// rotationWindow is the range of RotationInterval, deletionWindow of PendingWindowInDays.
+var (
+	rotationWindow = keys.Window{Min: 7 * keys.Day, Max: 730 * keys.Day, Default: 365 * keys.Day}
+	deletionWindow = keys.Window{Min: 7 * keys.Day, Max: 366 * keys.Day, Default: 30 * keys.Day}
+)
+
+// Profile is the cloud's numbers. quotas adds those of keys and aliases per region.
+func Profile(quotas bool) *keys.Profile {
+	p := &keys.Profile{
+		Dialect:                Name,
+		KeyRetention:           deletionWindow,
+		VersionRetention:       deletionWindow,
+		VaultRetention:         deletionWindow,
+		RotationInterval:       rotationWindow,
+		VersionSpacing:         7 * keys.Day,
+		AsymmetricRotationOnly: true,
+		AsymmetricVersions:     50,
+		MaxTags:                maxTags,
+	}
+	if quotas {
+		p.KeysPerRegion, p.AliasesPerRegion = 200, 300
+	}
+	return p
+}
+
+// The throttling classes.
+const (
+	classManage     = "manage"     // no rate of the cloud's is documented
+	classCrypto     = "crypto"     // Encrypt, Decrypt, GenerateDataKey...
+	classAsymmetric = "asymmetric" // AsymmetricSign, AsymmetricDecrypt...
+)
+
+// CloudLimits are the cloud's requests per second and account, by throttling class.
+func CloudLimits() map[string]float64 {
+	return map[string]float64{classCrypto: 1000, classAsymmetric: 200}
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alibaba
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"claviger/internal/keys"
+	"claviger/internal/kms"
+)
+
+const maxDescription = 8192 // characters
+
+// nothing is the answer of operations that only say that they worked.
+type nothing struct{}
+
+func (nothing) write(*document) {}
+
+type createKeyRequest struct{ key kms.NewKey }
+
+func (q *createKeyRequest) read(r *reader) {
+	k := &q.key
+	k.Origin = keys.Generated
+	k.Spec = r.newSpec("KeySpec")
+	k.Usages = r.newUsage("KeyUsage", k.Spec)
+	k.Protection = keys.Software
+	if v, _ := r.optional("ProtectionLevel"); v != "" {
+		var ok bool
+		if k.Protection, ok = protectionByName(v); !ok {
+			r.invalid("ProtectionLevel", "ProtectionLevel takes SOFTWARE or HSM")
+		}
+	}
+	switch v, _ := r.optional("Origin"); v {
+	case "", originHere:
+	case originExternal:
+		r.fail(&keys.Error{Kind: keys.KindNotImplemented, Field: "Origin", Hint: "importing key material is not supported"})
+	default:
+		r.invalid("Origin", "Origin takes Aliyun_KMS or EXTERNAL")
+	}
+	k.Description = r.counted("Description", maxDescription)
+	k.Rotation = r.rotation()
+	k.Tags.Plain = r.tags("Tags")
+	r.refused("DKMSInstanceId", refuse(keys.KindInvalid, codeInstanceNotFound, "DKMSInstanceId", "there are no KMS instances here: leave DKMSInstanceId out"))
+	r.refused("Policy", refuse(keys.KindInvalid, codeKeyPolicy, "Policy", "key policies are not supported: rights come from roles and grants"))
+	r.refused("KeyStorageMechanism", keys.Invalid("KeyStorageMechanism", "KeyStorageMechanism is for keys of a hardware instance"))
+}
+
+func (r *reader) newSpec(name string) keys.Spec {
+	v, _ := r.optional(name)
+	if v == "" {
+		return keys.AES256
+	}
+	spec, ok := specByName(v)
+	if ok {
+		return spec
+	}
+	for _, absent := range absentSpecs {
+		if v == absent {
+			r.fail(&keys.Error{Kind: keys.KindNotImplemented, Field: name, Hint: v + " keys are not supported"})
+			return ""
+		}
+	}
+	r.invalid(name, "unknown KeySpec "+clip(v))
+	return ""
+}
+
+// newUsage is the usage of a new key: without one it signs if it can.
+func (r *reader) newUsage(name string, spec keys.Spec) keys.Usage {
+	v, _ := r.optional(name)
+	if v == "" {
+		if spec.Usages().Has(keys.UsageSign) {
+			return keys.UsageSign
+		}
+		return keys.UsageEncrypt
+	}
+	usage, ok := usageByName(v)
+	switch {
+	case !ok:
+		r.invalid(name, "KeyUsage takes "+usageEncrypt+" or "+usageSign)
+	case spec != "" && !spec.Usages().Has(usage):
+		r.invalid(name, "a "+nameOfSpec(spec)+" key cannot "+usage.String())
+	}
+	return usage
+}
+
+// rotation reads EnableAutomaticRotation and RotationInterval; nil leaves rotation off.
+func (r *reader) rotation() *kms.RotationPolicy {
+	enabled, _ := r.boolean("EnableAutomaticRotation")
+	interval := r.interval("RotationInterval")
+	if !enabled {
+		r.p.disregard("RotationInterval") // it has an effect with rotation only
+		return nil
+	}
+	if interval == 0 {
+		r.fail(keys.Missing("RotationInterval"))
+	}
+	return &kms.RotationPolicy{Enabled: true, Interval: interval}
+}
+
+func (d *Dialect) createKey(ctx context.Context, c *kms.Call, q *createKeyRequest) (*keyMetadata, error) {
+	k, err := d.service.CreateKey(ctx, c, q.key)
+	if err != nil {
+		return nil, err
+	}
+	return d.metadata(ctx, k, false)
+}
+
+// keyMetadata is the answer of CreateKey and DescribeKey.
+type keyMetadata struct {
+	*kms.Key
+	region, account string // the cloud's names
+	protection      bool   // show the deletion protection, as DescribeKey does
+}
+
+func (d *Dialect) metadata(ctx context.Context, k *kms.Key, protection bool) (*keyMetadata, error) {
+	account, err := d.service.TenantName(ctx, k.Tenant, Name)
+	if err != nil {
+		return nil, err
+	}
+	return &keyMetadata{Key: k, region: d.cfg.Regions[k.Region], account: account, protection: protection}, nil
+}
+
+func (m *keyMetadata) write(d *document) { d.object("KeyMetadata", func() { m.members(d) }) }
+
+func (m *keyMetadata) members(d *document) {
+	d.text("KeyId", KeyName(m.ID))
+	d.text("Arn", KeyARN(m.region, m.account, m.ID))
+	d.text("KeyState", nameOfState(m.State))
+	d.text("KeySpec", nameOfSpec(m.Spec))
+	d.text("KeyUsage", nameOfUsage(m.Usages))
+	d.text("Origin", nameOfOrigin(m.Origin))
+	d.text("ProtectionLevel", string(m.Protection))
+	d.text("Creator", m.account)
+	d.time("CreationDate", m.CreatedAt)
+	d.text("Description", m.Description)
+	m.rotation(d)
+	d.time("LastRotationDate", m.LastVersionAt)
+	if m.Spec.Symmetric() {
+		primary := ""
+		if !m.Primary.IsZero() {
+			primary = VersionName(m.Primary)
+		}
+		d.text("PrimaryKeyVersion", primary)
+	}
+	d.text("MaterialExpireTime", "")
+	var deleteAt time.Time
+	if m.State == keys.PendingDeletion {
+		deleteAt = m.DeleteAt
+	}
+	d.time("DeleteDate", deleteAt)
+	if m.protection {
+		protected := "Disabled"
+		if m.DeletionProtected {
+			protected = "Enabled"
+		}
+		d.text("DeletionProtection", protected)
+		d.text("DeletionProtectionDescription", m.DeletionProtection)
+	}
+}
+
+func (m *keyMetadata) rotation(d *document) {
+	switch {
+	case m.Rotation.Interval == 0:
+		d.text("AutomaticRotation", "Disabled")
+		return
+	case m.RotationSuspended():
+		d.text("AutomaticRotation", "Suspended")
+	default:
+		d.text("AutomaticRotation", "Enabled")
+	}
+	d.text("RotationInterval", strconv.FormatInt(int64(m.Rotation.Interval/time.Second), 10)+"s")
+	d.time("NextRotationDate", m.Rotation.Next)
+}
+
+// keyNameRequest names a key by id, alias or ARN.
+type keyNameRequest struct{ key string }
+
+func (q *keyNameRequest) read(r *reader) { q.key = r.keyName("KeyId") }
+
+func (d *Dialect) describeKey(ctx context.Context, c *kms.Call, q *keyNameRequest) (*keyMetadata, error) {
+	ref, err := d.resolve(ctx, c, q.key)
+	if err != nil {
+		return nil, err
+	}
+	k, err := d.service.Key(ctx, c, ref)
+	if err != nil {
+		return nil, err
+	}
+	return d.metadata(ctx, k, true)
+}
+
+// keyIDRequest names a key by id.
+type keyIDRequest struct{ key kms.KeyRef }
+
+func (q *keyIDRequest) read(r *reader) { q.key = r.keyID("KeyId") }
+
+// changeState makes the handler of an operation that is one lifecycle action.
+func (d *Dialect) changeState(action keys.Action) func(context.Context, *kms.Call, *keyIDRequest) (nothing, error) {
+	return func(ctx context.Context, c *kms.Call, q *keyIDRequest) (nothing, error) {
+		_, err := d.service.ChangeKeyState(ctx, c, q.key, action)
+		return nothing{}, err
+	}
+}
+
+type scheduleDeletionRequest struct {
+	key  kms.KeyRef
+	days int
+}
+
+func (q *scheduleDeletionRequest) read(r *reader) {
+	q.key = r.keyID("KeyId")
+	r.text("PendingWindowInDays")
+	w := deletionWindow
+	q.days = r.integer("PendingWindowInDays", 0, int(w.Min/keys.Day), int(w.Max/keys.Day))
+}
+
+func (d *Dialect) scheduleKeyDeletion(ctx context.Context, c *kms.Call, q *scheduleDeletionRequest) (nothing, error) {
+	at := d.service.Now().Add(time.Duration(q.days) * keys.Day)
+	_, err := d.service.ScheduleKeyDeletion(ctx, c, q.key, at)
+	return nothing{}, err
+}
+
+type updateDescriptionRequest struct {
+	key         kms.KeyRef
+	description string
+}
+
+// read takes an absent Description as empty: that is how Terraform clears it.
+func (q *updateDescriptionRequest) read(r *reader) {
+	q.key = r.keyID("KeyId")
+	q.description = r.counted("Description", maxDescription)
+}
+
+func (d *Dialect) updateKeyDescription(ctx context.Context, c *kms.Call, q *updateDescriptionRequest) (nothing, error) {
+	_, err := d.service.UpdateKey(ctx, c, q.key, kms.KeyUpdate{Action: keys.UpdateKey, Description: &q.description})
+	return nothing{}, err
+}
+
+type rotationPolicyRequest struct {
+	key    kms.KeyRef
+	policy kms.RotationPolicy
+}
+
+func (q *rotationPolicyRequest) read(r *reader) {
+	q.key = r.keyID("KeyId")
+	r.text("EnableAutomaticRotation")
+	if p := r.rotation(); p != nil {
+		q.policy = *p
+	}
+}
+
+func (d *Dialect) updateRotationPolicy(ctx context.Context, c *kms.Call, q *rotationPolicyRequest) (nothing, error) {
+	_, err := d.service.SetRotation(ctx, c, q.key, q.policy)
+	return nothing{}, err
+}
+
+const maxTags = 20
+
+// tags reads CreateKey's tags: a JSON array of {"TagKey","TagValue"}.
+func (r *reader) tags(name string) map[string]string {
+	v, _ := r.optional(name)
+	if v == "" {
+		return nil
+	}
+	j := jsonText{s: v}
+	var out map[string]string
+	err := j.array(func() error {
+		key, value, err := j.tag()
+		if err != nil {
+			return err
+		}
+		if _, twice := out[key]; twice {
+			return errJSONTwice
+		}
+		if out == nil {
+			out = map[string]string{}
+		}
+		out[key] = value
+		return nil
+	})
+	if err != nil || !j.end() || len(out) > maxTags {
+		r.invalid(name, fmt.Sprintf(
+			`%s takes a JSON array of at most %d {"TagKey":"..","TagValue":".."}: up to 128 letters, digits and /\_-.+=:@ each, every key once and not beginning with aliyun or acs:`,
+			name, maxTags))
+		return nil
+	}
+	return out
+}
