@@ -236,7 +236,8 @@ func (l *Log) Healthy() error {
 	return nil
 }
 
-// Head is the end of the chain as far as it has been written.
+// Head is the end of the chain. It waits for lines that are being written; that of a stopped log
+// may count lines that never were.
 func (l *Log) Head() Head {
 	l.mu.Lock()
 	defer l.mu.Unlock()

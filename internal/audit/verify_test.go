@@ -164,8 +164,10 @@ func TestVerifyFindsCutSegments(t *testing.T) {
 	paths := segmentPaths(t, dir)
 	for k, path := range paths {
 		good := mustRead(t, path)
-		for n := range good {
-			mustWrite(t, path, good[:n])
+		for n := len(good) - 1; n >= 0; n-- {
+			if err := os.Truncate(path, int64(n)); err != nil {
+				t.Fatal(err)
+			}
 			first := bytes.IndexByte(good, '\n') + 1
 			if k < len(paths)-1 || n < first {
 				breaks(t, dir, fmt.Sprintf("%s cut to %d bytes", filepath.Base(path), n))

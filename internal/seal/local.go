@@ -57,7 +57,7 @@ func NewMemory(rand io.Reader) (*Local, error) {
 // rootID is the first 8 bytes of a key derived from the root for nothing else. HKDF is one-way,
 // so the ID tells no more about the root key than whether a guess of all of it is right.
 func rootID(root secret.Bytes) (id [rootIDSize]byte) {
-	derived := DeriveKey(root, "root-id")
+	derived := derive(root, "claviger/root-id/1")
 	defer derived.Wipe()
 	copy(id[:], derived.Reveal())
 	return id

@@ -21,10 +21,14 @@ const MACSize = sha256.Size
 // or about kek. It panics if kek is not a key of [KeySize] bytes: deriving from anything else
 // would make a key that an attacker can guess, and there is no safe answer.
 func DeriveKey(kek secret.Bytes, label string) secret.Bytes {
+	return derive(kek, "claviger/derive/1 "+label)
+}
+
+func derive(kek secret.Bytes, info string) secret.Bytes {
 	if kek.Len() != KeySize {
 		panic(fmt.Sprintf("seal: derive from a key of %d bytes, must have %d", kek.Len(), KeySize))
 	}
-	b, err := hkdf.Key(sha256.New, kek.Reveal(), nil, "claviger/derive/1 "+label, KeySize)
+	b, err := hkdf.Key(sha256.New, kek.Reveal(), nil, info, KeySize)
 	if err != nil {
 		panic("seal: HKDF-SHA-256 of 32 bytes: " + err.Error())
 	}
@@ -32,11 +36,11 @@ func DeriveKey(kek secret.Bytes, label string) secret.Bytes {
 }
 
 // MAC authenticates a row that is stored in the clear: HMAC-SHA-256 over the fields, under the key
-// that [DeriveKey] gives for "mac " + label. The number of fields and the length of each are part
-// of it, so that no two lists of fields give the same input. The label says what kind of row it is.
-// It panics as DeriveKey does.
+// that HKDF-SHA-256 derives from kek with the info "claviger/mac/1 " + label. The number of fields
+// and the length of each are part of it, so that no two lists of fields give the same input. The
+// label says what kind of row it is. It panics as [DeriveKey] does.
 func MAC(kek secret.Bytes, label string, fields ...[]byte) [MACSize]byte {
-	key := DeriveKey(kek, "mac "+label)
+	key := derive(kek, "claviger/mac/1 "+label)
 	defer key.Wipe()
 	h := hmac.New(sha256.New, key.Reveal())
 	var n [8]byte

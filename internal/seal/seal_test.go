@@ -97,7 +97,7 @@ func TestRootIDIsFixed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = "7de335ad30c59f08"
+	const want = "425574e02fa7ae61"
 	if s.ID() != want {
 		t.Errorf("ID of root key 00…1f is %s, want %s", s.ID(), want)
 	}

@@ -207,7 +207,7 @@ func TestFormatIsFixed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.ID() != "7de335ad30c59f08" {
+	if s.ID() != "425574e02fa7ae61" {
 		t.Errorf("ID is %s", s.ID())
 	}
 }
