@@ -16,12 +16,14 @@ import (
 
 // fakeDisk creates segments that are real files, and counts, parks and fails what is done to them.
 type fakeDisk struct {
+	osDisk
 	mu     sync.Mutex
-	steps  []string         // what was done: "create", "write", "sync", "close"
+	steps  []string         // what was done: "create", "write", "sync", "close", "sync path", "remove"
 	fail   map[string]error // step → its error from now on
 	tear   int              // a failing write first writes so many bytes
 	short  bool             // writes lack their last byte, with no error
 	parked chan struct{}    // if not nil, a sync waits until it can receive
+	inSync int              // syncs that have begun
 }
 
 func (d *fakeDisk) step(name string) error {
@@ -53,8 +55,16 @@ func (d *fakeDisk) create(dir, name string, first []byte) (file, error) {
 	if err := d.step("create"); err != nil {
 		return nil, err
 	}
-	f, err := createSegment(dir, name, first)
+	f, err := d.osDisk.create(dir, name, first)
 	return &fakeFile{d, f}, err
+}
+
+func (d *fakeDisk) sync(path string) error {
+	return errors.Join(d.step("sync path"), d.osDisk.sync(path))
+}
+
+func (d *fakeDisk) remove(path string) error {
+	return errors.Join(d.step("remove"), d.osDisk.remove(path))
 }
 
 type fakeFile struct {
@@ -74,6 +84,7 @@ func (f *fakeFile) Write(b []byte) (int, error) {
 }
 
 func (f *fakeFile) Sync() error {
+	f.disk.set(func() { f.disk.inSync++ })
 	if f.disk.parked != nil {
 		<-f.disk.parked
 	}
@@ -87,7 +98,7 @@ func (f *fakeFile) Close() error { return errors.Join(f.disk.step("close"), f.fi
 
 func startOn(t *testing.T, dir string, opts Options, d *fakeDisk) *Log {
 	t.Helper()
-	l, err := open(dir, opts, d.create)
+	l, err := open(dir, opts, d)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,7 +204,7 @@ func TestFailedStartLeavesTheDirectoryFree(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	disk := &fakeDisk{fail: map[string]error{"create": errDisk}}
-	if _, err := open(dir, options(), disk.create); !errors.Is(err, errDisk) {
+	if _, err := open(dir, options(), disk); !errors.Is(err, errDisk) {
 		t.Fatalf("open: %v", err)
 	}
 	mustClose(t, mustStart(t, dir, options()))
@@ -264,6 +275,59 @@ func TestCloseSyncs(t *testing.T) {
 	if diff := cmp.Diff([]string{"create", "write", "sync", "close"}, disk.steps); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// What a header links to must not be younger on disk than the header.
+func TestOpenSyncsTheSegmentBefore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mustClose(t, mustStart(t, dir, options()))
+	disk := &fakeDisk{}
+	mustClose(t, startOn(t, dir, options(), disk))
+	if diff := cmp.Diff([]string{"sync path", "create", "close"}, disk.steps); diff != "" {
+		t.Error(diff)
+	}
+	failing := &fakeDisk{fail: map[string]error{"sync path": errDisk}}
+	if _, err := open(dir, options(), failing); !errors.Is(err, errDisk) || failing.count("create") != 0 {
+		t.Errorf("open when the segment before cannot be synced: %v, %v", err, failing.steps)
+	}
+}
+
+func TestPruneRecordsBeforeItRemoves(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mustClose(t, mustStart(t, dir, options()))
+	disk := &fakeDisk{}
+	l := startOn(t, dir, options(), disk)
+	disk.steps = nil
+	if n, err := l.Prune(born()); n != 1 || err != nil {
+		t.Fatalf("removed %d, %v", n, err)
+	}
+	if diff := cmp.Diff([]string{"write", "sync", "remove", "sync path"}, disk.steps); diff != "" {
+		t.Error(diff)
+	}
+	mustClose(t, l)
+}
+
+// A crash between the record and the removal leaves a log that verifies, and the next Prune
+// finishes the work.
+func TestPruneCanBeRepeated(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mustClose(t, mustStart(t, dir, options()))
+	path := segmentPaths(t, dir)[0]
+	kept := mustRead(t, path)
+	l := mustStart(t, dir, options())
+	if n, err := l.Prune(born()); n != 1 || err != nil {
+		t.Fatalf("removed %d, %v", n, err)
+	}
+	mustWrite(t, path, kept)
+	requests(t, dir)
+	if n, err := l.Prune(born()); n != 1 || err != nil {
+		t.Fatalf("removed %d again, %v", n, err)
+	}
+	requests(t, dir)
+	mustClose(t, l)
 }
 
 func TestDurableAppendReturnsAfterItsSync(t *testing.T) {
@@ -341,8 +405,8 @@ func TestRotationWaitsForTheSync(t *testing.T) {
 		synctest.Wait()
 		go mustAppend(t, l, "r2") // begins the next segment, and waits for the sync
 		synctest.Wait()
-		if disk.count("create") != 1 || disk.count("close") != 0 {
-			t.Error("the segment was closed while it was being synced")
+		if disk.inSync != 1 || disk.count("create") != 1 || disk.count("close") != 0 {
+			t.Error("the next segment began while this one was being synced")
 		}
 		close(disk.parked)
 		synctest.Wait()

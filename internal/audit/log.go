@@ -66,6 +66,15 @@ type file interface {
 	Close() error
 }
 
+// disk is what the log does to its directory; tests watch it and make it fail.
+type disk interface {
+	// create makes a segment that holds only its first line, and is on disk with it.
+	create(dir, name string, first []byte) (file, error)
+	// sync brings a file or directory to the disk.
+	sync(path string) error
+	remove(path string) error
+}
+
 // Log writes events into hash-chained segment files. See the package comment for its promises
 // and the format. It is a [Recorder].
 //
@@ -76,7 +85,7 @@ type Log struct {
 	opts    Options
 	process keys.ID
 	lock    *os.File
-	create  func(dir, name string, first []byte) (file, error)
+	disk    disk
 	buffers sync.Pool // *[]byte of at least room bytes
 
 	dirty   chan struct{} // holds a token when something waits for the background sync
@@ -108,14 +117,14 @@ var _ Recorder = (*Log)(nil)
 // one there. It refuses a directory that another process writes, and one whose last segment
 // does not end as the log leaves it: then the error is a [*BreakError].
 func Open(dir string, opts Options) (*Log, error) {
-	l, err := open(dir, opts, createSegment)
+	l, err := open(dir, opts, osDisk{})
 	if err != nil {
 		return nil, fmt.Errorf("open audit log: %w", err)
 	}
 	return l, nil
 }
 
-func open(dir string, opts Options, create func(dir, name string, first []byte) (file, error)) (*Log, error) {
+func open(dir string, opts Options, d disk) (*Log, error) {
 	if opts.SyncEvery <= 0 {
 		opts.SyncEvery = DefaultSyncEvery
 	}
@@ -134,7 +143,7 @@ func open(dir string, opts Options, create func(dir, name string, first []byte) 
 		return nil, err
 	}
 	l := &Log{
-		dir: dir, opts: opts, process: process, lock: lock, create: create,
+		dir: dir, opts: opts, process: process, lock: lock, disk: d,
 		dirty: make(chan struct{}, 1), stop: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	l.progress.L = &l.mu
@@ -159,7 +168,7 @@ func (l *Log) begin() error {
 		path := filepath.Join(l.dir, last.name)
 		// What the killed process wrote may not be on disk yet. It must be before a header
 		// there refers to it.
-		if err := syncPath(path); err != nil {
+		if err := l.disk.sync(path); err != nil {
 			return err
 		}
 		if l.head, err = lastLine(path); err != nil {
@@ -171,7 +180,7 @@ func (l *Log) begin() error {
 	if err != nil {
 		return err
 	}
-	f, err := l.create(l.dir, name, first)
+	f, err := l.disk.create(l.dir, name, first)
 	if err != nil {
 		return err
 	}

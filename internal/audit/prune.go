@@ -5,7 +5,6 @@ package audit
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -29,7 +28,7 @@ func (l *Log) Prune(before time.Time) (int, error) {
 		removed++
 	}
 	if removed > 0 {
-		err = errors.Join(err, syncPath(l.dir))
+		err = errors.Join(err, l.disk.sync(l.dir))
 	}
 	if err != nil {
 		return removed, fmt.Errorf("prune audit log: %w", err)
@@ -50,5 +49,5 @@ func (l *Log) remove(name string) error {
 	if _, _, err := l.append(kindPruned, b, true); err != nil {
 		return err
 	}
-	return os.Remove(path)
+	return l.disk.remove(path)
 }

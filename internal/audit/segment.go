@@ -188,9 +188,12 @@ func checkTorn(rest []byte, head Head) error {
 
 func isControl(r rune) bool { return r < 0x20 }
 
-// createSegment writes a segment that holds only its first line. It appears under its name once
-// it is on disk, so that every segment has a whole header.
-func createSegment(dir, name string, first []byte) (file, error) {
+// osDisk is the real [disk].
+type osDisk struct{}
+
+// create lets the segment appear under its name once it is on disk, so that every segment has a
+// whole header.
+func (osDisk) create(dir, name string, first []byte) (file, error) {
 	temp := filepath.Join(dir, name+unfinishedExt)
 	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o600)
 	if err != nil {
@@ -204,7 +207,7 @@ func createSegment(dir, name string, first []byte) (file, error) {
 		err = os.Rename(temp, filepath.Join(dir, name))
 	}
 	if err == nil {
-		err = syncPath(dir)
+		err = osDisk{}.sync(dir)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -212,7 +215,7 @@ func createSegment(dir, name string, first []byte) (file, error) {
 	return f, nil
 }
 
-// removeUnfinished removes what a process left that was killed within createSegment.
+// removeUnfinished removes what a process left that was killed while it created a segment.
 func removeUnfinished(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -226,8 +229,9 @@ func removeUnfinished(dir string) error {
 	return err
 }
 
-// syncPath brings a file or directory to the disk.
-func syncPath(path string) error {
+func (osDisk) remove(path string) error { return os.Remove(path) }
+
+func (osDisk) sync(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err

@@ -214,6 +214,14 @@ func TestVerifyFindsMissingAndStrangeSegments(t *testing.T) {
 	if err := os.Remove(twin); err != nil {
 		t.Fatal(err)
 	}
+	renamed := strings.Replace(paths[2], ".jsonl", "x.jsonl", 1)
+	if err := os.Rename(paths[2], renamed); err != nil {
+		t.Fatal(err)
+	}
+	breaks(t, dir, "segment renamed")
+	if err := os.Rename(renamed, paths[2]); err != nil {
+		t.Fatal(err)
+	}
 	a, b := mustRead(t, paths[0]), mustRead(t, paths[1])
 	mustWrite(t, paths[0], b)
 	mustWrite(t, paths[1], a)

@@ -120,7 +120,7 @@ func (l *Log) rotate(name string, first []byte) {
 	err := old.Sync()
 	var next file
 	if err == nil {
-		next, err = l.create(l.dir, name, first)
+		next, err = l.disk.create(l.dir, name, first)
 	}
 	l.mu.Lock()
 	l.syncing = false
