@@ -75,10 +75,11 @@ func (s *Service) expire(ctx context.Context) error {
 	}
 	s.expired = wall
 	now := s.clock.Now()
+	until := store.Expiry{Domain: now, Request: wall, Tombstones: now.Add(-s.tombs)}
 	for {
 		n := 0
 		_, err := s.store.Update(ctx, func(tx store.Tx) (err error) {
-			n, err = tx.Expire(now, now.Add(-s.tombs), 500)
+			n, err = tx.Expire(until, 500)
 			return err
 		})
 		if err != nil || n == 0 {
