@@ -99,18 +99,18 @@ type KeyQuery struct {
 	Page        Page
 }
 
-// VersionQuery selects the versions of one key, by ordinal. After and Offset in the page are
-// ordinals here: After.Name is unused and AfterOrdinal is the mark.
+// VersionQuery selects the versions of one key, in the order of their ordinals. The first page
+// costs what any other does, by AfterOrdinal always and by Offset while the key has no erased version.
 type VersionQuery struct {
 	Key          keys.ID
 	HideDeleted  bool
 	Desc         bool
 	AfterOrdinal int // exclusive; 0 starts at the end that Desc tells
-	Offset       int // rows to skip; the store does it by ordinals while no version is erased
+	Offset       int // rows to skip; by ordinal, at no cost, while the key's Erased is 0
 	Limit        int
 }
 
-// AliasQuery selects aliases by name; zero fields select everything.
+// AliasQuery selects aliases in the order of their creation, then name; zero fields select everything.
 type AliasQuery struct {
 	Tenant keys.ID
 	Region keys.Region
@@ -120,8 +120,8 @@ type AliasQuery struct {
 }
 
 // Counter names a total: of live (not deleted) vaults, keys, versions or aliases in a tenant
-// and region, for keys and versions only those of the listed specs (none listed: all); of a
-// key's aliases when Key is set.
+// and region ("": all regions), for keys and versions only those of the listed specs (none
+// listed: all); of a key's aliases when Key is set. What is due but not yet erased is live.
 type Counter struct {
 	Type   keys.Type
 	Tenant keys.ID
@@ -147,6 +147,20 @@ type Due struct {
 	Kind     DueKind
 	ID       keys.ID
 	Revision int64 // of the row, for compare-and-swap
+}
+
+// Expiry tells Expire how far time has come. A zero time leaves its kind alone.
+type Expiry struct {
+	Domain     time.Time // tokens that end at or before it are over
+	Request    time.Time // nonces that end at or before it are over
+	Tombstones time.Time // what was erased before it is forgotten
+}
+
+// Head is how far a store has come.
+type Head struct {
+	Revision int64    // of the newest change
+	Events   int64    // sequence number of the newest audit event
+	Hash     [32]byte // of that event; zero when there is none
 }
 
 // StoredEvent is an audit event as the store chained it.

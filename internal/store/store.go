@@ -32,15 +32,19 @@ var (
 
 // Store is a database of records.
 type Store interface {
-	// View runs fn on a consistent snapshot. Writing in it is an error.
+	// View runs fn on a consistent snapshot. Writing in it is an error. While fn runs it
+	// must not wait for an Update or another View: some stores let no transaction commit
+	// until the view is over.
 	View(ctx context.Context, fn func(Tx) error) error
 
 	// Update runs fn in a transaction that may be committed together with others (group
 	// commit). When it returns nil the change is durable, the observer has been told and
 	// its wait is over. An error of fn undoes fn's writes only and is returned as it is; a
-	// failed commit fails every transaction of its group with ErrUnknown. A ctx that ends
-	// before fn was started withdraws it; after that the transaction goes on and ctx ends
-	// only the waiting, with ErrUnknown.
+	// panic of fn is such an error, and logged. A failed commit fails every transaction of
+	// its group with ErrUnknown. A ctx that ends before fn was started withdraws it, with
+	// the context's error; after that the transaction goes on and ctx ends only the
+	// waiting, with ErrUnknown. fn runs on a goroutine of the store and must not call
+	// the store. The revision is 0 when fn wrote no record that is announced.
 	Update(ctx context.Context, fn func(Tx) error) (revision int64, err error)
 
 	// Observe sets the one observer. It is called before the first Update.
@@ -67,8 +71,10 @@ type Change struct {
 // Observer hears of commits.
 type Observer interface {
 	// Committed is called in the order of revisions, after the commit and before its Update
-	// returns, on the store's own goroutine: it must be quick. The store calls wait, when it
-	// is not nil, on the goroutine of the Update, which returns after it.
+	// returns, on the store's own goroutine: it must be quick and must not call the store. A
+	// panic in it ends the process, since what is remembered could no longer be trusted. The
+	// store calls wait, when it is not nil, on the goroutine of the Update, which returns
+	// after it.
 	Committed(changes []Change) (wait func())
 	// Unknown is called when a commit's outcome is unknown: what is remembered of these
 	// records must be read again before use.
@@ -84,6 +90,8 @@ type Record any
 type Tx interface {
 	// Revision is what this transaction's changes will be numbered; 0 in View.
 	Revision() int64
+	// Head is how far the store has come, without this transaction's own part.
+	Head() (Head, error)
 
 	// Load fills rec from the record with the same identity: its ID; for an alias tenant,
 	// region and name; for a credential its ID or, when that is zero, kind and name; for a
@@ -94,8 +102,15 @@ type Tx interface {
 	// taken) or replaces the one with rec's revision (ErrConflict when that is no longer the
 	// stored one). It sets rec's revision. Records without a revision are inserted, or
 	// replaced where they are settings.
+	//
+	// What says whose and what kind a record is stays as it was inserted, as do its creation
+	// time, an ordinal and a credential's name: changing them is an error. A vault, key or
+	// version that is PENDING_DELETION or DELETED has a DeleteAt, which for a tombstone is
+	// when it was erased. A DELETED one stays so; a version then has no Sealed, a vault or key no Tags.
+	// A record's parents (tenant, vault, key, principal) are put before it.
 	Put(rec Record) error
 	// Delete removes the record with rec's identity, and is not an error when there is none.
+	// Its children are deleted before it.
 	Delete(rec Record) error
 
 	Tenants() ([]*keys.Tenant, error)
@@ -114,15 +129,17 @@ type Tx interface {
 	Count(Counter) (int, error)
 	// Due lists what is scheduled at or before the given time, earliest first.
 	Due(before time.Time, limit int) ([]Due, error)
-	// Expire deletes up to limit tokens and nonces that ended before now, and tombstones
-	// erased before tombstones, and tells how many rows it removed.
-	Expire(now, tombstones time.Time, limit int) (int, error)
-	// Changes lists the change feed after a revision, in order.
+	// Expire deletes up to limit tokens, nonces and tombstones whose time is over, and tells
+	// how many. A tombstone takes its external ids, grants, aliases and KEKs with it, and
+	// stays while it has children.
+	Expire(until Expiry, limit int) (int, error)
+	// Changes lists the change feed after a revision, in order. It ends with the transaction
+	// that reaches limit, which is never cut; a zero limit means none.
 	Changes(after int64, limit int) ([]Change, error)
 
 	// Record adds an audit event to the transaction, chained to the one before.
 	Record(audit.Event) error
-	// Events lists audit events after a sequence number, in order.
+	// Events lists audit events after a sequence number, in order; a zero limit means none.
 	Events(after int64, limit int) ([]StoredEvent, error)
 }
 

@@ -22,13 +22,13 @@ var (
 		key: columns("id"), fixed: columns("tenant created_at"), mutable: columns("parent name names"),
 	})
 	vaultTable = define(table{
-		name: "vaults", announced: keys.TypeVault, revised: true, state: true,
+		name: "vaults", announced: keys.TypeVault, revised: true, stateful: true,
 		key:     columns("id"),
 		fixed:   columns("tenant region kind created_at"),
 		mutable: columns("compartment name is_default endpoint state delete_at tags"),
 	})
 	keyTable = define(table{
-		name: "keys", announced: keys.TypeKey, revised: true, state: true,
+		name: "keys", announced: keys.TypeKey, revised: true, stateful: true,
 		key:   columns("id"),
 		fixed: columns("tenant vault region spec usages origin protection creator created_at"),
 		mutable: columns(`compartment name description state state_before delete_at
@@ -37,7 +37,7 @@ var (
 			deletion_protected deletion_protection tags`),
 	})
 	versionTable = define(table{
-		name: "versions", announced: keys.TypeVersion, revised: true, state: true,
+		name: "versions", announced: keys.TypeVersion, revised: true, stateful: true,
 		key:     columns("id"),
 		fixed:   columns("tenant vault key region ordinal origin auto_rotated created_at"),
 		mutable: columns("state delete_at public_key sealed kek_generation"),
@@ -97,11 +97,11 @@ var (
 func describe(rec store.Record) (row, error) {
 	switch r := rec.(type) {
 	case *keys.Tenant:
-		return row{table: tenantTable, revision: &r.Revision, id: r.ID, fields: []any{
+		return row{record: r, table: tenantTable, revision: &r.Revision, id: &r.ID, fields: []any{
 			(*idCol)(&r.ID), (*timeCol)(&r.CreatedAt), &r.Name, (*namesCol)(&r.Names), &r.Revision,
 		}}, nil
 	case *keys.Compartment:
-		return row{table: compartmentTable, revision: &r.Revision, id: r.ID, fields: []any{
+		return row{record: r, table: compartmentTable, revision: &r.Revision, id: &r.ID, fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*timeCol)(&r.CreatedAt),
 			(*idCol)(&r.Parent), &r.Name, (*namesCol)(&r.Names), &r.Revision,
 		}}, nil
@@ -113,22 +113,22 @@ func describe(rec store.Record) (row, error) {
 		return describeVersion(r), nil
 	case *keys.Alias:
 		return row{
-			table: aliasTable, revision: &r.Revision, name: store.AliasName(r.Tenant, r.Region, r.Name),
+			record: r, table: aliasTable, revision: &r.Revision,
 			fields: []any{
 				(*idCol)(&r.Tenant), &r.Region, &r.Name, (*timeCol)(&r.CreatedAt), (*idCol)(&r.Key), &r.Revision,
 			},
 		}, nil
 	case *keys.Grant:
-		return row{table: grantTable, revision: &r.Revision, id: r.ID, fields: []any{
+		return row{record: r, table: grantTable, revision: &r.Revision, id: &r.ID, fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Key), (*idCol)(&r.Grantee), (*timeCol)(&r.CreatedAt),
 			(*actionsCol)(&r.Actions), &r.Revision,
 		}}, nil
 	case *identity.Principal:
-		return row{table: principalTable, revision: &r.Revision, id: r.ID, fields: []any{
+		return row{record: r, table: principalTable, revision: &r.Revision, id: &r.ID, fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*timeCol)(&r.CreatedAt), &r.Name, (*namesCol)(&r.Names), &r.Revision,
 		}}, nil
 	case *identity.Binding:
-		return row{table: bindingTable, revision: &r.Revision, id: r.ID, fields: []any{
+		return row{record: r, table: bindingTable, revision: &r.Revision, id: &r.ID, fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Principal), (*timeCol)(&r.CreatedAt),
 			&r.Role, (*idCol)(&r.Vault), &r.Revision,
 		}}, nil
@@ -141,29 +141,29 @@ func describe(rec store.Record) (row, error) {
 func describeUnnumbered(rec store.Record) (row, error) {
 	switch r := rec.(type) {
 	case *store.KEK:
-		return row{table: kekTable, fields: []any{
+		return row{record: r, table: kekTable, fields: []any{
 			(*idCol)(&r.Owner), &r.Generation, &r.Root, (*blobCol)(&r.Sealed), (*timeCol)(&r.CreatedAt),
 		}}, nil
 	case *store.Setting:
-		return row{table: settingTable, fields: []any{&r.Name, &r.Value}}, nil
+		return row{record: r, table: settingTable, fields: []any{&r.Name, &r.Value}}, nil
 	case *store.ExternalID:
-		return row{table: externalIDTable, fields: []any{
+		return row{record: r, table: externalIDTable, fields: []any{
 			&r.Dialect, &r.Type, (*idCol)(&r.Tenant), &r.Region, &r.Name, (*idCol)(&r.ID),
 		}}, nil
 	case *store.Token:
-		return row{table: tokenTable, fields: []any{
+		return row{record: r, table: tokenTable, fields: []any{
 			(*idCol)(&r.Principal), &r.Operation, &r.Token,
 			(*hashCol)(&r.Fingerprint), &r.Type, (*blobCol)(&r.Result), (*idCol)(&r.ID), (*timeCol)(&r.ExpiresAt),
 		}}, nil
 	case *store.Nonce:
-		return row{table: nonceTable, fields: []any{(*idCol)(&r.Hash), (*timeCol)(&r.ExpiresAt)}}, nil
+		return row{record: r, table: nonceTable, fields: []any{(*idCol)(&r.Hash), (*timeCol)(&r.ExpiresAt)}}, nil
 	}
 	return row{}, fmt.Errorf("%T is not a record", rec)
 }
 
 func describeVault(r *keys.Vault) row {
 	return row{
-		table: vaultTable, revision: &r.Revision, id: r.ID, deleted: r.State == keys.Deleted,
+		record: r, table: vaultTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), &r.Region, &r.Kind, (*timeCol)(&r.CreatedAt),
 			(*idCol)(&r.Compartment), &r.Name, &r.Default, &r.Endpoint, &r.State, (*timeCol)(&r.DeleteAt),
@@ -174,7 +174,7 @@ func describeVault(r *keys.Vault) row {
 
 func describeKey(r *keys.Key) row {
 	return row{
-		table: keyTable, revision: &r.Revision, id: r.ID, deleted: r.State == keys.Deleted,
+		record: r, table: keyTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Vault), &r.Region, &r.Spec, &r.Usages, &r.Origin,
 			&r.Protection, (*idCol)(&r.Creator), (*timeCol)(&r.CreatedAt),
@@ -189,7 +189,7 @@ func describeKey(r *keys.Key) row {
 
 func describeVersion(r *keys.Version) row {
 	return row{
-		table: versionTable, revision: &r.Revision, id: r.ID, deleted: r.State == keys.Deleted,
+		record: r, table: versionTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Vault), (*idCol)(&r.Key), &r.Region, &r.Ordinal, &r.Origin,
 			&r.AutoRotated, (*timeCol)(&r.CreatedAt),
@@ -202,7 +202,7 @@ func describeCredential(r *identity.CredentialRow) row {
 	mutable := []any{
 		(*blobCol)(&r.PublicKey), (*blobCol)(&r.Sealed), &r.KEKGeneration, (*blobCol)(&r.MAC), &r.Disabled, &r.Revision,
 	}
-	out := row{table: credentialTable, revision: &r.Revision, id: r.ID, name: r.Name}
+	out := row{record: r, table: credentialTable, revision: &r.Revision, id: &r.ID}
 	if r.ID.IsZero() {
 		out.table = credentialNameTable
 		out.fields = append([]any{

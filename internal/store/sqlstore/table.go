@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"strings"
 
+	"claviger/internal/identity"
 	"claviger/internal/keys"
+	"claviger/internal/store"
 )
 
 // table is how records of one type are stored, with the texts that every type needs.
@@ -16,7 +18,7 @@ type table struct {
 	key       []string  // the columns of the identity
 	fixed     []string  // the columns that never change
 	mutable   []string
-	state     bool // has a lifecycle: a column state among the mutable ones
+	stateful  bool // has a lifecycle: a column state among the mutable ones
 	revised   bool // has a column revision, after all others
 
 	list   string // SELECT every column, to which conditions are added
@@ -54,7 +56,7 @@ func define(t table) *table {
 	where := append(append(append([]string{}, t.key...), t.fixed...), "revision")
 	t.update = fmt.Sprintf("UPDATE %s SET %s WHERE %s",
 		t.name, equal(set, 1, ", "), equal(where, 1+len(set), " AND "))
-	if t.state { // what is erased stays erased
+	if t.stateful { // what is erased stays erased
 		t.update += fmt.Sprintf(" AND (state <> 'DELETED' OR $%d = 'DELETED')", 1+len(set)+len(where))
 	}
 	return &t
@@ -84,17 +86,33 @@ func placeholders(from, n int) string {
 // row is one record taken apart for its table.
 type row struct {
 	*table
-	fields   []any  // pointers to the fields, in the order of the table's columns
-	revision *int64 // nil where the table has none
-	id       keys.ID
-	name     string
-	tallies  []tally // what it counts towards
-	deleted  bool    // its state is DELETED
+	record   store.Record
+	fields   []any       // pointers to the fields, in the order of the table's columns
+	revision *int64      // nil where the table has none
+	id       *keys.ID    // nil where the identity is something else
+	state    *keys.State // nil where there is no lifecycle
 }
 
 func (r *row) keyFields() []any   { return r.fields[:len(r.key)] }
-func (r *row) fixedFields() []any { return r.fields[len(r.key) : len(r.key)+len(r.fixed)] }
+func (r *row) fixedFields() []any { return r.fields[len(r.key):][:len(r.fixed)] }
 func (r *row) mutableFields() []any {
-	from := len(r.key) + len(r.fixed)
-	return r.fields[from : from+len(r.mutable)]
+	return r.fields[len(r.key)+len(r.fixed):][:len(r.mutable)]
+}
+
+// deleted reports whether the record is a tombstone.
+func (r *row) deleted() bool { return r.state != nil && *r.state == keys.Deleted }
+
+// change is what the change feed says of the record.
+func (r *row) change(revision int64) store.Change {
+	c := store.Change{Revision: revision, Type: r.announced}
+	if r.id != nil {
+		c.ID = *r.id
+	}
+	switch rec := r.record.(type) {
+	case *keys.Alias:
+		c.Name = store.AliasName(rec.Tenant, rec.Region, rec.Name)
+	case *identity.CredentialRow:
+		c.Name = rec.Name
+	}
+	return c
 }

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+
+	"claviger/internal/store"
+)
+
+// maxBatch bounds how many transactions share one commit, and so how long the first of them
+// waits for the last.
+const maxBatch = 128
+
+var (
+	errPanic = errors.New("the transaction's function panicked; see the log")
+	errExit  = errors.New("the transaction's function ended its goroutine")
+)
+
+// committer is the one writer. Everything in it belongs to its goroutine.
+type committer struct {
+	db       *sql.DB
+	engine   engine
+	queue    *queue
+	log      *slog.Logger
+	exclude  func() (release func()) // keeps views out between begin and commit, where the engine needs that
+	observer store.Observer          // may be nil
+	stopped  chan struct{}           // closed when the last transaction is over
+
+	session *session   // nil when the next batch must open one
+	head    store.Head // as last committed
+}
+
+// run is the committer's goroutine.
+func (c *committer) run() {
+	var batch []*request
+	over := false
+	defer func() {
+		if over {
+			close(c.stopped)
+			return
+		}
+		// A function called runtime.Goexit, which nothing can stop: a test's Fatal does that.
+		c.abandon()
+		c.fail(batch, errExit)
+		go c.run()
+	}()
+	for batch = c.queue.take(maxBatch); batch != nil; batch = c.queue.take(maxBatch) {
+		c.serve(batch)
+	}
+	if c.session != nil {
+		c.session.discard()
+	}
+	over = true
+}
+
+// serve answers every request of a batch.
+func (c *committer) serve(batch []*request) {
+	ctx := context.Background() // a caller's end is not the batch's
+	if err := c.open(ctx); err != nil {
+		c.log.ErrorContext(ctx, "reopen the database", "error", err)
+		c.fail(batch, err)
+		return
+	}
+	if first := batch[0]; first.alone != nil {
+		if first.start() {
+			first.answer(answer{err: first.alone(c.session)})
+		}
+		return
+	}
+	if err := c.transact(ctx, batch); err != nil {
+		c.log.ErrorContext(ctx, "commit a batch", "transactions", len(batch), "error", err)
+		c.abandon()
+		c.fail(batch, err)
+	}
+}
+
+// transact runs a batch in one transaction of the database and answers its requests. After an
+// error nothing was answered.
+func (c *committer) transact(ctx context.Context, batch []*request) error {
+	release := c.exclude()
+	defer func() { release() }()
+	if _, err := c.session.exec(ctx, c.engine.begin()); err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	head, wrote := c.head, false
+	for _, r := range batch {
+		if !r.start() {
+			continue
+		}
+		dirty, err := c.apply(ctx, r, &head)
+		if err != nil {
+			return err
+		}
+		wrote = wrote || dirty
+	}
+	if !wrote {
+		if _, err := c.session.exec(ctx, "ROLLBACK"); err != nil {
+			return fmt.Errorf("end: %w", err)
+		}
+	} else if _, err := c.session.exec(ctx, "COMMIT"); err != nil {
+		// Nothing tells whether the commit reached the disk before it failed, and a
+		// transaction that only read may have seen what is now in doubt.
+		c.unknown(batch)
+		return fmt.Errorf("%w: commit: %w", store.ErrUnknown, err)
+	}
+	c.head = head
+	release()
+	release = func() {}
+	for _, r := range batch {
+		if r.state.Load() == running {
+			c.answer(r)
+		}
+	}
+	return nil
+}
+
+// apply runs one request in its savepoint and reports whether it wrote. The error is one that
+// ends the whole batch; the request's own is in the request.
+func (c *committer) apply(ctx context.Context, r *request, head *store.Head) (bool, error) {
+	t := &tx{
+		ctx: ctx, session: c.session, engine: c.engine,
+		writer: true, begun: *head, head: *head, revision: head.Revision + 1,
+	}
+	r.err = c.call(r, t)
+	if r.err == nil {
+		r.err = t.finish()
+	}
+	t.over = true
+	switch {
+	case errors.Is(t.broken, errHead):
+		return false, t.broken
+	case !t.dirty:
+		return false, nil
+	case r.err != nil:
+		for _, text := range []string{"ROLLBACK TO tx", "RELEASE tx"} {
+			if _, err := c.session.exec(ctx, text); err != nil {
+				return false, fmt.Errorf("undo a transaction: %w, after: %w", err, r.err)
+			}
+		}
+		return false, nil
+	}
+	if _, err := c.session.exec(ctx, "RELEASE tx"); err != nil {
+		return false, fmt.Errorf("end a transaction: %w", err)
+	}
+	*head = t.head
+	if len(t.changes) > 0 {
+		r.revision, r.changes = t.revision, t.changes
+	}
+	return true, nil
+}
+
+// call runs a request's function. A panic is its error: the service must go on serving others.
+func (c *committer) call(r *request, t *tx) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.log.ErrorContext(t.ctx, "panic in a transaction", "panic", v, "stack", string(debug.Stack()))
+			err = errPanic
+		}
+	}()
+	return r.fn(t)
+}
+
+// answer tells the observer and then the caller.
+func (c *committer) answer(r *request) {
+	a := answer{revision: r.revision, err: r.err}
+	if len(r.changes) > 0 && c.observer != nil {
+		a.wait = c.observer.Committed(r.changes)
+	}
+	r.answer(a)
+}
+
+// unknown tells the observer that the outcome of a batch is.
+func (c *committer) unknown(batch []*request) {
+	var changes []store.Change
+	for _, r := range batch {
+		changes = append(changes, r.changes...)
+	}
+	if len(changes) > 0 && c.observer != nil {
+		c.observer.Unknown(changes)
+	}
+}
+
+// fail answers every request of a batch that has no answer yet with the batch's error.
+func (c *committer) fail(batch []*request, err error) {
+	for _, r := range batch {
+		r.start()
+		r.answer(answer{err: err})
+	}
+}
+
+// abandon drops the connection, and with it whatever is not committed on it.
+func (c *committer) abandon() {
+	if c.session == nil {
+		return
+	}
+	_, _ = c.session.exec(context.Background(), "ROLLBACK") // closing does it as well
+	c.session.discard()
+	c.session = nil
+}
+
+// open makes sure of a connection. After a new one it reads the head again: a commit whose
+// outcome was unknown may have moved it.
+func (c *committer) open(ctx context.Context) error {
+	if c.session != nil {
+		return nil
+	}
+	s, err := newSession(ctx, c.db)
+	if err != nil {
+		return err
+	}
+	var h store.Head
+	if err := s.one(ctx, readHead, nil, []any{&h.Revision, &h.Events, (*hashCol)(&h.Hash)}); err != nil {
+		s.discard()
+		return fmt.Errorf("read head: %w", err)
+	}
+	c.session, c.head = s, h
+	return nil
+}

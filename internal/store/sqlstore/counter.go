@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"fmt"
+
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
+
+// total names one counter.
+type total struct {
+	kind   keys.Type
+	owner  keys.ID // a tenant; for a key's aliases the key
+	region keys.Region
+	spec   keys.Spec // of keys and versions
+}
+
+// tally is by how much a transaction changes a counter.
+type tally struct {
+	total
+	by int
+}
+
+const (
+	addTotal = `INSERT INTO counters (type, owner, region, spec, n) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (type, owner, region, spec) DO UPDATE SET n = counters.n + excluded.n`
+	subtractTotal = `UPDATE counters SET n = n - $5 WHERE type = $1 AND owner = $2 AND region = $3 AND spec = $4`
+)
+
+// specMemo is the spec of the last key asked for: a transaction is usually about one key.
+type specMemo struct {
+	key  keys.ID
+	spec keys.Spec
+}
+
+func aliasOf(key keys.ID) total { return total{kind: keys.TypeAlias, owner: key} }
+
+// count adds a record to the counters that it belongs to, or takes it off.
+func (t *tx) count(r *row, by int) error {
+	switch rec := r.record.(type) {
+	case *keys.Vault:
+		t.tally(total{keys.TypeVault, rec.Tenant, rec.Region, ""}, by)
+	case *keys.Key:
+		t.tally(total{keys.TypeKey, rec.Tenant, rec.Region, rec.Spec}, by)
+		t.spec = specMemo{rec.ID, rec.Spec}
+	case *keys.Version:
+		spec, err := t.specOf(rec.Key)
+		if err != nil {
+			return err
+		}
+		t.tally(total{keys.TypeVersion, rec.Tenant, rec.Region, spec}, by)
+	case *keys.Alias:
+		t.tally(total{keys.TypeAlias, rec.Tenant, rec.Region, ""}, by)
+		t.tally(aliasOf(rec.Key), by)
+	}
+	return nil
+}
+
+func (t *tx) tally(c total, by int) {
+	for i := range t.tallies {
+		if t.tallies[i].total == c {
+			t.tallies[i].by += by
+			return
+		}
+	}
+	t.tallies = append(t.tallies, tally{c, by})
+}
+
+// specOf finds a key's spec, which never changes.
+func (t *tx) specOf(key keys.ID) (keys.Spec, error) {
+	if t.spec.key == key && t.spec.spec != "" {
+		return t.spec.spec, nil
+	}
+	var spec keys.Spec
+	err := t.one("SELECT spec FROM keys WHERE id = $1", []any{(*idCol)(&key)}, &spec)
+	if isNone(err) {
+		return "", fmt.Errorf("the version's key: %w", store.ErrNotFound)
+	} else if err != nil {
+		return "", err
+	}
+	t.spec = specMemo{key, spec}
+	return spec, nil
+}
+
+// flushTallies writes the counters.
+func (t *tx) flushTallies() error {
+	for i := range t.tallies {
+		c := &t.tallies[i]
+		if c.by == 0 {
+			continue
+		}
+		text := addTotal
+		if c.by < 0 {
+			text = subtractTotal
+		}
+		n, err := t.exec(text, &c.kind, (*idCol)(&c.owner), &c.region, &c.spec, max(c.by, -c.by))
+		if err != nil {
+			return fmt.Errorf("count: %w", err)
+		}
+		if n == 0 {
+			return fmt.Errorf("count: no total of the %s that are there", c.kind)
+		}
+	}
+	t.tallies = t.tallies[:0]
+	return nil
+}
+
+// Count implements [store.Tx].
+func (t *tx) Count(c store.Counter) (int, error) {
+	if err := t.flushTallies(); err != nil {
+		return 0, err
+	}
+	q := newConditions()
+	q.and("type = ?", &c.Type)
+	switch {
+	case !c.Key.IsZero() && c.Type == keys.TypeAlias:
+		q.and("owner = ?", (*idCol)(&c.Key))
+	case c.Key.IsZero():
+		q.and("owner = ?", (*idCol)(&c.Tenant))
+	default:
+		return 0, fmt.Errorf("no total of a key's %s is kept", c.Type)
+	}
+	q.region(&c.Region)
+	q.in("spec", c.Specs)
+	var n int
+	if err := t.one("SELECT COALESCE(SUM(n), 0) FROM counters"+q.text(), q.args, &n); err != nil {
+		return 0, fmt.Errorf("count: %w", err)
+	}
+	return n, nil
+}

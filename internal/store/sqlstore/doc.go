@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sqlstore is the store of package store in a SQL database: SQLite now, with the
+// texts written so that PostgreSQL can run them too ($1 placeholders, ON CONFLICT, RETURNING;
+// integers for times, text for documents). What differs between the two is an [engine], an
+// opener and a directory of migrations.
+//
+// # Group commit
+//
+// One goroutine, the committer, has the one connection that writes. It takes what is queued,
+// begins a transaction, runs each function in a savepoint, and commits once. A function that
+// fails or panics undoes its own savepoint; the number it would have had goes to the next. An
+// error that leaves the connection's state in doubt ends the whole batch: the connection is
+// closed, which undoes everything on it, and a new one reads the head again. Only a failed
+// COMMIT has an unknown outcome. A caller's context ends its waiting and never a batch.
+//
+// The last statement of a transaction moves feed_head, the row with the newest revision and
+// the end of the chain of audit events. A transaction that announces nothing has no revision;
+// one that writes nothing is not even synced.
+//
+// Views read on connections of their own, each in a transaction that sees one snapshot.
+//
+// # Erasure
+//
+// SQLite overwrites what it frees (secure_delete), in the database; the write-ahead log keeps
+// old pages until Scrub moves it into the database and cuts it to nothing.
+//
+// # Migrations
+//
+// A migration has a number and is never changed once released. Schemas expand before they
+// contract: release N+1 adds what it needs in a way that release N can run on, and what N
+// alone needed is removed by release N+2 at the earliest. Each migration that removes or
+// reinterprets something sets schema_floor to the oldest schema whose release still runs on
+// the result. A release runs on any newer schema whose floor it knows, and refuses the others.
+// Opening a store brings an older schema up to date. A database of each release is kept in
+// testdata, and a test opens it.
+package sqlstore

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
+
+// Load implements [store.Tx].
+func (t *tx) Load(rec store.Record) error {
+	r, err := describe(rec)
+	if err != nil {
+		return err
+	}
+	text, args := r.load, r.keyFields()
+	if kek, ok := rec.(*store.KEK); ok && kek.Generation == 0 {
+		text, args = r.list+" WHERE owner = $1 ORDER BY generation DESC LIMIT 1", args[:1]
+	}
+	if err := t.one(text, args, r.fields...); isNone(err) {
+		return fmt.Errorf("load from %s: %w", r.name, store.ErrNotFound)
+	} else if err != nil {
+		return fmt.Errorf("load from %s: %w", r.name, err)
+	}
+	return nil
+}
+
+// Put implements [store.Tx].
+func (t *tx) Put(rec store.Record) error {
+	r, err := describe(rec)
+	if err != nil {
+		return err
+	}
+	if err := t.write(); err != nil {
+		return err
+	}
+	switch {
+	case r.revision == nil:
+		err = t.insertUnrevised(&r)
+	case r.id != nil && r.id.IsZero():
+		err = errors.New("the record has no id")
+	case *r.revision == 0:
+		err = t.insert(&r)
+	default:
+		err = t.update(&r)
+	}
+	if err != nil {
+		return fmt.Errorf("put into %s: %w", r.name, err)
+	}
+	return nil
+}
+
+func (t *tx) insertUnrevised(r *row) error {
+	text := r.table.insert
+	if r.table == settingTable {
+		text = r.table.upsert
+	}
+	n, err := t.exec(text, r.fields...)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return store.ErrExists
+	}
+	return nil
+}
+
+func (t *tx) insert(r *row) error {
+	*r.revision = t.revision
+	n, err := t.exec(r.table.insert, r.fields...)
+	if err == nil && n == 0 {
+		err = store.ErrExists
+	}
+	if err == nil && !r.deleted() {
+		err = t.count(r, 1)
+	}
+	if err != nil {
+		*r.revision = 0
+		return err
+	}
+	t.announce(r)
+	return nil
+}
+
+func (t *tx) update(r *row) (err error) {
+	old := *r.revision
+	defer func() {
+		if err != nil {
+			*r.revision = old
+		}
+	}()
+	uncount, err := t.beforeUpdate(r)
+	if err != nil {
+		return err
+	}
+	*r.revision = t.revision
+	args := make([]any, 0, len(r.fields)+2)
+	args = append(args, r.mutableFields()...)
+	args = append(args, r.revision)
+	args = append(args, r.keyFields()...)
+	args = append(args, r.fixedFields()...)
+	args = append(args, old)
+	if r.stateful {
+		args = append(args, r.state)
+	}
+	n, err := t.exec(r.table.update, args...)
+	switch {
+	case t.engine.uniqueViolation(err):
+		return store.ErrExists
+	case err != nil:
+		return err
+	case n == 0:
+		return t.explain(r, old)
+	}
+	if err := uncount(); err != nil {
+		return err
+	}
+	t.announce(r)
+	return nil
+}
+
+// beforeUpdate looks at the stored record where counters depend on what changes, and answers
+// what is to be counted once it has changed.
+func (t *tx) beforeUpdate(r *row) (func() error, error) {
+	nothing := func() error { return nil }
+	switch alias, isAlias := r.record.(*keys.Alias); {
+	case r.deleted():
+		stored := clone(r)
+		if err := t.one(r.load, r.keyFields(), stored.fields...); isNone(err) {
+			return nothing, nil
+		} else if err != nil {
+			return nil, err
+		}
+		if stored.deleted() {
+			return nothing, nil
+		}
+		return func() error { return t.count(r, -1) }, nil
+	case isAlias:
+		stored := &keys.Alias{Tenant: alias.Tenant, Region: alias.Region, Name: alias.Name}
+		if err := t.Load(stored); errors.Is(err, store.ErrNotFound) {
+			return nothing, nil
+		} else if err != nil {
+			return nil, err
+		}
+		return func() error {
+			t.tally(aliasOf(stored.Key), -1)
+			t.tally(aliasOf(alias.Key), 1)
+			return nil
+		}, nil
+	}
+	return nothing, nil
+}
+
+// explain tells why an update with the given revision found nothing to replace.
+func (t *tx) explain(r *row, revision int64) error {
+	stored := clone(r)
+	if err := t.one(r.load, r.keyFields(), stored.fields...); isNone(err) {
+		return store.ErrConflict
+	} else if err != nil {
+		return err
+	}
+	switch {
+	case *stored.revision != revision:
+		return store.ErrConflict
+	case stored.deleted() && !r.deleted():
+		return errors.New("what is erased stays erased")
+	}
+	return fmt.Errorf("one of %v would change, which are fixed", r.fixed)
+}
+
+// Delete implements [store.Tx].
+func (t *tx) Delete(rec store.Record) error {
+	if err := t.write(); err != nil {
+		return err
+	}
+	_, err := t.remove(rec)
+	return err
+}
+
+// remove deletes the record with rec's identity and reports whether there was one.
+func (t *tx) remove(rec store.Record) (bool, error) {
+	given, err := describe(rec)
+	if err != nil {
+		return false, err
+	}
+	r := clone(&given)
+	if err := t.one(r.remove, given.keyFields(), r.fields...); isNone(err) {
+		return false, nil
+	} else if err != nil {
+		return false, fmt.Errorf("delete from %s: %w", r.name, err)
+	}
+	if !r.deleted() {
+		if err := t.count(r, -1); err != nil {
+			return false, fmt.Errorf("delete from %s: %w", r.name, err)
+		}
+	}
+	t.announce(r)
+	return true, nil
+}
+
+// clone takes a record apart that is a copy of r's, to scan into.
+func clone(r *row) *row {
+	from := reflect.ValueOf(r.record).Elem()
+	to := reflect.New(from.Type())
+	to.Elem().Set(from)
+	out, _ := describe(to.Interface()) // r was described before
+	return &out
+}

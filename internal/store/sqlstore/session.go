@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"sync"
+)
+
+// maxStatements bounds the prepared statements of a session. Lists have one text per
+// combination of filters; whatever is beyond is prepared each time.
+const maxStatements = 256
+
+// session is one connection with its prepared statements. It belongs to one goroutine at a time.
+type session struct {
+	conn       *sql.Conn
+	statements map[string]*sql.Stmt // by text
+}
+
+func newSession(ctx context.Context, db *sql.DB) (*session, error) {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the database: %w", err)
+	}
+	return &session{conn: conn, statements: map[string]*sql.Stmt{}}, nil
+}
+
+// prepare finds or makes a statement. The caller calls done when it is through with it.
+func (s *session) prepare(ctx context.Context, text string) (_ *sql.Stmt, done func(), err error) {
+	if st := s.statements[text]; st != nil {
+		return st, func() {}, nil
+	}
+	st, err := s.conn.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("prepare: %w", err)
+	}
+	if len(s.statements) >= maxStatements {
+		return st, func() { st.Close() }, nil
+	}
+	s.statements[text] = st
+	return st, func() {}, nil
+}
+
+// exec runs a statement and tells how many rows it changed.
+func (s *session) exec(ctx context.Context, text string, args ...any) (int64, error) {
+	st, done, err := s.prepare(ctx, text)
+	if err != nil {
+		return 0, err
+	}
+	defer done()
+	result, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// one scans the first row of a query; [sql.ErrNoRows] when there is none.
+func (s *session) one(ctx context.Context, text string, args, into []any) error {
+	st, done, err := s.prepare(ctx, text)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return st.QueryRowContext(ctx, args...).Scan(into...)
+}
+
+// each calls scan for each row of a query.
+func (s *session) each(ctx context.Context, text string, args []any, scan func(*sql.Rows) error) error {
+	st, done, err := s.prepare(ctx, text)
+	if err != nil {
+		return err
+	}
+	defer done()
+	rows, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// discard closes the connection for good, and with it whatever transaction is open on it.
+func (s *session) discard() {
+	// What the driver could report here is about a connection that is not used again.
+	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
+	_ = s.conn.Close()
+}
+
+// pool keeps sessions for reading.
+type pool struct {
+	db    *sql.DB
+	slots chan struct{} // holds one token per session in use
+
+	mu   sync.Mutex
+	idle []*session // most recently used last
+}
+
+func newPool(db *sql.DB, size int) *pool {
+	db.SetMaxOpenConns(size)
+	db.SetMaxIdleConns(size)
+	return &pool{db: db, slots: make(chan struct{}, size)}
+}
+
+// take waits for a session.
+func (p *pool) take(ctx context.Context) (*session, error) {
+	select {
+	case p.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	p.mu.Lock()
+	var s *session
+	if n := len(p.idle); n > 0 {
+		s, p.idle = p.idle[n-1], p.idle[:n-1]
+	}
+	p.mu.Unlock()
+	if s != nil {
+		return s, nil
+	}
+	s, err := newSession(ctx, p.db)
+	if err != nil {
+		<-p.slots
+	}
+	return s, err
+}
+
+// put gives a session back; one that is not fit for use is discarded.
+func (p *pool) put(s *session, fit bool) {
+	if fit {
+		p.mu.Lock()
+		p.idle = append(p.idle, s)
+		p.mu.Unlock()
+	} else {
+		s.discard()
+	}
+	<-p.slots
+}
+
+// close waits for the sessions in use and closes all.
+func (p *pool) close() error {
+	for range cap(p.slots) {
+		p.slots <- struct{}{}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.idle {
+		s.discard()
+	}
+	p.idle = nil
+	return p.db.Close()
+}

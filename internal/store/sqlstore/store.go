@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"claviger/internal/store"
+)
+
+// Store is a [store.Store] in a SQL database.
+type Store struct {
+	engine    engine
+	committer *committer
+	views     *pool
+	shared    *sync.RWMutex // held by views for reading and by commits for writing; nil where they get on
+	release   func() error  // of what the engine holds for as long as the store is open
+
+	mu      sync.RWMutex // held for reading by each View, so that Close waits for them
+	closed  bool
+	closing sync.Once
+	err     error // of Close
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Observe implements [store.Store].
+func (s *Store) Observe(o store.Observer) { s.committer.observer = o }
+
+// View implements [store.Store].
+func (s *Store) View(ctx context.Context, fn func(store.Tx) error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	session, err := s.views.take(ctx)
+	if err != nil {
+		return fmt.Errorf("view: %w", err)
+	}
+	if s.shared != nil {
+		s.shared.RLock()
+		defer s.shared.RUnlock()
+	}
+	t := &tx{ctx: ctx, session: session, engine: s.engine}
+	fit := false
+	defer func() { s.views.put(session, fit) }()
+	if _, err := session.exec(ctx, "BEGIN"); err != nil {
+		return fmt.Errorf("view: %w", err)
+	}
+	defer func() {
+		t.over = true
+		_, err := session.exec(context.WithoutCancel(ctx), "ROLLBACK")
+		fit = err == nil
+	}()
+	return fn(t)
+}
+
+// Update implements [store.Store].
+func (s *Store) Update(ctx context.Context, fn func(store.Tx) error) (int64, error) {
+	r := newRequest(ctx)
+	r.fn = fn
+	a := s.submit(ctx, r)
+	if a.wait != nil {
+		a.wait()
+	}
+	if a.err != nil {
+		return 0, a.err
+	}
+	return a.revision, nil
+}
+
+// submit hands a request to the committer and waits for the answer.
+func (s *Store) submit(ctx context.Context, r *request) answer {
+	if err := ctx.Err(); err != nil {
+		return answer{err: context.Cause(ctx)}
+	}
+	if err := s.committer.queue.push(r); err != nil {
+		return answer{err: err}
+	}
+	select {
+	case a := <-r.done:
+		return a
+	case <-ctx.Done():
+	}
+	if r.withdraw() {
+		return answer{err: context.Cause(ctx)}
+	}
+	select {
+	case a := <-r.done: // just now
+		return a
+	default:
+		return answer{err: fmt.Errorf("%w: %w", store.ErrUnknown, context.Cause(ctx))}
+	}
+}
+
+// Scrub implements [store.Store].
+func (s *Store) Scrub(ctx context.Context) error { return s.engine.scrub(ctx, s) }
+
+// Ping implements [store.Store]. It asks for a connection that reads; one that writes is
+// opened by the next Update.
+func (s *Store) Ping(ctx context.Context) error {
+	return s.View(ctx, func(t store.Tx) error {
+		_, err := t.Head()
+		return err
+	})
+}
+
+// Close implements [store.Store]. Transactions that are queued are finished, and views waited
+// for. Closing twice is harmless.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.committer.queue.close()
+		<-s.committer.stopped
+		s.mu.Lock()
+		s.closed = true
+		s.mu.Unlock()
+		s.err = errors.Join(s.views.close(), s.committer.db.Close(), s.release())
+	})
+	return s.err
+}
