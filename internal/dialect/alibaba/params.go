@@ -120,11 +120,11 @@ func (p *params) value(name string) string {
 	return v
 }
 
-// below calls each for every parameter named prefix + "." + something.
+// below calls each for every parameter named prefix + "." + rest.
 func (p *params) below(prefix string, each func(rest, value string)) {
 	for i := range p.list {
 		rest, ok := strings.CutPrefix(p.list[i].name, prefix)
-		if ok && len(rest) > 1 && rest[0] == '.' {
+		if ok && rest != "" && rest[0] == '.' {
 			p.list[i].used = true
 			each(rest[1:], p.list[i].value)
 		}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alibaba
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"claviger/internal/dialect"
+	"claviger/internal/identity"
+	"claviger/internal/keys"
+)
+
+// Accept checks in this order: method and syntax, format, common parameters, version and
+// action, time, access key, signature, nonce.
+func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
+	in := &exchange{}
+	x.Params = in
+	x.Call.Profile = w.d.profile
+	if err := in.read(x); err != nil {
+		return err
+	}
+	c, err := in.claim(x.Request)
+	if err != nil {
+		return err
+	}
+	if err := w.route(x, c); err != nil {
+		return err
+	}
+	at, err := w.checkTime(c.timestamp)
+	if err != nil {
+		return err
+	}
+	cred, err := w.credential(ctx, x, c)
+	if err != nil {
+		return err
+	}
+	if err := c.verify(cred, &in.params, x.Request, x.Body); err != nil {
+		return err
+	}
+	x.Call.Who = cred.Caller
+	x.Call.Nonce, x.Call.NonceExpires = nonceOf(c), latest(at, w.d.cfg.Now()).Add(maxSkew)
+	if err := w.d.service.Seen(&x.Call, at); err != nil {
+		return err
+	}
+	if limiter, class := w.d.cfg.Limiter, x.Op.Class; limiter != nil && class != "" {
+		tenant := cred.Caller.Tenant
+		x.Call.Admit = func() error { return limiter.Admit(tenant, class) }
+	}
+	return nil
+}
+
+// read takes the request apart and finds the format of the answer.
+func (in *exchange) read(x *dialect.Exchange) error {
+	r := x.Request
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		return refuse(keys.KindInvalid, codeMethod, "method", "send GET or POST")
+	}
+	if len(r.URL.RawQuery) > maxRequest {
+		return &keys.Error{Kind: keys.KindTooLarge, Field: fieldBody, Hint: fmt.Sprintf("the query may have at most %d bytes", maxRequest)}
+	}
+	form := ""
+	if len(x.Body) > 0 {
+		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+		if err != nil || media != "application/x-www-form-urlencoded" {
+			return keys.Malformed(errors.New("the body is not application/x-www-form-urlencoded"))
+		}
+		form = string(x.Body)
+	}
+	if err := in.params.parse(r.URL.RawQuery, form); err != nil {
+		return keys.Malformed(fmt.Errorf("read parameters: %w", err))
+	}
+	switch format := in.params.value("Format"); {
+	case strings.EqualFold(format, "XML"):
+		in.xml = true
+	case strings.EqualFold(format, "JSON"):
+	case format != "":
+		return refuse(keys.KindInvalid, codeFormat, "Format", "Format takes JSON or XML")
+	}
+	if r.URL.Path != "/" && r.URL.Path != "" {
+		return refuse(keys.KindInvalid, codeNoAction, "path", "every operation is at the path /")
+	}
+	return nil
+}
+
+// claim finds the scheme and reads its claim.
+func (in *exchange) claim(r *http.Request) (*claim, error) {
+	if a := r.Header.Get("Authorization"); strings.HasPrefix(a, "ACS") {
+		return claimACS3(r.Header)
+	}
+	if r.Header.Get("X-Acs-Bearer-Token") != "" || r.Header.Get("X-Acs-Zero-Trust-Idtoken") != "" {
+		return nil, unsupportedScheme("bearer tokens")
+	}
+	return claimV1(&in.params)
+}
+
+// route finds the operation.
+func (w *wire) route(x *dialect.Exchange, c *claim) error {
+	x.Op = w.d.byName[c.action]
+	if c.version != apiVersion {
+		return refuse(keys.KindInvalid, codeVersion, "Version", "Version is "+apiVersion)
+	}
+	if x.Op == nil {
+		return refuse(keys.KindNotImplemented, codeNoAction, "Action", "there is no operation "+clip(c.action))
+	}
+	return nil
+}
+
+// checkTime reads the time of signing and compares it with ours.
+func (w *wire) checkTime(s string) (time.Time, error) {
+	at, err := time.Parse(timeLayout, s)
+	if err != nil || len(s) != len(timeLayout) {
+		return at, unauthenticated(codeTimeFormat, "Timestamp", "the time of signing has the form yyyy-MM-ddTHH:mm:ssZ, in UTC")
+	}
+	now := w.d.cfg.Now()
+	if off := now.Sub(at); off.Abs() > maxSkew {
+		return at, unauthenticated(codeTimeExpired, "Timestamp", fmt.Sprintf(
+			"the request was signed at %s, this server's clock shows %s: %v apart, at most %v are accepted",
+			s, now.UTC().Format(timeLayout), off.Abs().Round(time.Second), maxSkew))
+	}
+	return at, nil
+}
+
+// credential finds the access key.
+func (w *wire) credential(ctx context.Context, x *dialect.Exchange, c *claim) (*identity.Credential, error) {
+	if c.token != "" {
+		return nil, unauthenticated(codeToken, "SecurityToken", "this server issues no session tokens: use an AccessKey of its own")
+	}
+	if !validName(c.accessKey) {
+		return nil, &keys.Error{Kind: keys.KindUnauthenticated, Noun: keys.TypeCredential, Hint: "no AccessKeyId looks like that"}
+	}
+	cred, err := w.d.service.Authenticate(ctx, &x.Call, identity.AccessKey, c.accessKey)
+	if err != nil {
+		return nil, err
+	}
+	if cred.Disabled {
+		return nil, unauthenticated(codeAccessKeyDisabled, "AccessKeyId", "the AccessKey is disabled")
+	}
+	return cred, nil
+}
+
+// nonceOf is what must not come twice. A request without a nonce is its own: the same signed
+// bytes are served once.
+func nonceOf(c *claim) [16]byte {
+	h := sha256.New()
+	nonce, kind := c.nonce, "n"
+	if nonce == "" {
+		nonce, kind = c.signature, "s"
+	}
+	b := make([]byte, 0, 128)
+	b = append(append(append(b, kind...), c.accessKey...), 0)
+	h.Write(append(b, nonce...))
+	var sum [sha256.Size]byte
+	return [16]byte(h.Sum(sum[:0]))
+}
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

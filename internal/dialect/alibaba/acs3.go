@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alibaba
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"strings"
+
+	"claviger/internal/identity"
+	"claviger/internal/keys"
+)
+
+const acs3 = "ACS3-HMAC-SHA256"
+
+// mustSign are the headers that ACS3 has to cover, sorted.
+var mustSign = [...]string{"host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce", "x-acs-version"}
+
+// claimACS3 reads the Authorization header and the headers that it covers.
+func claimACS3(h http.Header) (*claim, error) {
+	a, err := parseAuthorization(h.Get("Authorization"))
+	if err != nil {
+		return nil, err
+	}
+	c := &claim{
+		accessKey: a.credential, headers: a.headers, signature: a.signature,
+		token: h.Get("X-Acs-Security-Token"),
+	}
+	for _, m := range []struct {
+		header, name string
+		to           *string
+	}{
+		{"X-Acs-Action", "Action", &c.action}, {"X-Acs-Version", "Version", &c.version},
+		{"X-Acs-Date", "Timestamp", &c.timestamp}, {"X-Acs-Signature-Nonce", "SignatureNonce", &c.nonce},
+	} {
+		v := h[m.header]
+		if len(v) > 1 {
+			return nil, incomplete("header " + m.header + " is given more than once")
+		}
+		if len(v) == 0 || strings.TrimSpace(v[0]) == "" {
+			return nil, mandatory(m.name)
+		}
+		*m.to = strings.TrimSpace(v[0])
+	}
+	for _, name := range mustSign {
+		if !lists(a.headers, name) {
+			return nil, incomplete("SignedHeaders lacks " + name)
+		}
+	}
+	if c.token != "" && !lists(a.headers, "x-acs-security-token") {
+		return nil, incomplete("SignedHeaders lacks x-acs-security-token")
+	}
+	if id := h.Get("X-Acs-Accesskey-Id"); id != "" && id != c.accessKey {
+		return nil, incomplete("x-acs-accesskey-id differs from Credential")
+	}
+	return c, nil
+}
+
+func incomplete(hint string) error { return unauthenticated(codeIncomplete, "Authorization", hint) }
+
+func lists(headers, name string) bool {
+	for headers != "" {
+		var h string
+		if h, headers, _ = strings.Cut(headers, ";"); h == name {
+			return true
+		}
+	}
+	return false
+}
+
+// authorization is an Authorization header taken apart.
+type authorization struct{ credential, headers, signature string }
+
+// parseAuthorization reads ACS3-HMAC-SHA256 Credential=..,SignedHeaders=..,Signature=.. with
+// its three parts in any order, each once.
+func parseAuthorization(s string) (authorization, error) {
+	var a authorization
+	scheme, rest, _ := strings.Cut(s, " ")
+	if scheme != acs3 {
+		return a, unsupportedScheme(clip(scheme))
+	}
+	for rest != "" {
+		var part string
+		part, rest, _ = strings.Cut(rest, ",")
+		name, value, _ := strings.Cut(strings.TrimSpace(part), "=")
+		var to *string
+		switch name {
+		case "Credential":
+			to = &a.credential
+		case "SignedHeaders":
+			to = &a.headers
+		case "Signature":
+			to = &a.signature
+		default:
+			return a, incomplete("Authorization has an unknown part")
+		}
+		if *to != "" || value == "" {
+			return a, incomplete("Authorization has an empty or repeated part")
+		}
+		*to = value
+	}
+	if a.credential == "" || a.headers == "" || a.signature == "" {
+		return a, incomplete("Authorization needs Credential, SignedHeaders and Signature")
+	}
+	if !headerList(a.headers) {
+		return a, incomplete("SignedHeaders is a list of lower-case header names, sorted, each once, joined with ;")
+	}
+	return a, nil
+}
+
+// headerList reports whether s is a list of header names as SignedHeaders has to be.
+func headerList(s string) bool {
+	before := ""
+	for more := true; more; {
+		var name string
+		name, s, more = strings.Cut(s, ";")
+		if name <= before || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return false
+		}
+		before = name
+	}
+	return true
+}
+
+// canonicalACS3 is the canonical request: method, path, query rebuilt from the decoded
+// parameters, the signed headers as received, their list, the body's hash.
+func canonicalACS3(r *http.Request, p *params, headers, bodyHash string) []byte {
+	b := make([]byte, 0, 512+3*p.size)
+	b = append(append(b, r.Method...), "\n/\n"...)
+	first := true
+	for i := range p.list {
+		q := &p.list[i]
+		if q.form {
+			continue
+		}
+		if !first {
+			b = append(b, '&')
+		}
+		first = false
+		b = appendEncoded(b, q.name)
+		b = append(b, '=')
+		b = appendEncoded(b, q.value)
+	}
+	b = append(b, '\n')
+	for rest, more := headers, true; more; {
+		var name string
+		name, rest, more = strings.Cut(rest, ";")
+		b = append(append(b, name...), ':')
+		if name == "host" {
+			b = append(b, r.Host...)
+		} else {
+			for i, v := range r.Header[http.CanonicalHeaderKey(name)] {
+				if i > 0 {
+					b = append(b, ',')
+				}
+				b = append(b, strings.TrimSpace(v)...)
+			}
+		}
+		b = append(b, '\n')
+	}
+	b = append(b, '\n')
+	b = append(append(b, headers...), '\n')
+	return append(b, bodyHash...)
+}
+
+func (c *claim) verifyACS3(cred *identity.Credential, p *params, r *http.Request, body []byte) error {
+	sum := sha256.Sum256(body)
+	bodyHash := hex.EncodeToString(sum[:])
+	if got := strings.TrimSpace(r.Header.Get("X-Acs-Content-Sha256")); got != bodyHash {
+		return unauthenticated(codeMismatch, "x-acs-content-sha256", "x-acs-content-sha256 is not the SHA-256 of the body that arrived")
+	}
+	sum = sha256.Sum256(canonicalACS3(r, p, c.headers, bodyHash))
+	toSign := make([]byte, 0, len(acs3)+1+2*sha256.Size)
+	toSign = append(append(toSign, acs3...), '\n')
+	toSign = hex.AppendEncode(toSign, sum[:])
+	mac, err := hex.DecodeString(c.signature)
+	if err != nil || len(mac) != sha256.Size {
+		return incomplete("Signature is not the hex of 32 bytes")
+	}
+	if cred.VerifyMAC(sha256.New, "", toSign, mac) {
+		return nil
+	}
+	return &keys.Error{
+		Kind: keys.KindUnauthenticated, Field: "Signature",
+		Hint: "the signature does not fit: the AccessKey secret is wrong, or the request was changed on its way; the host header arrived as " +
+			clip(r.Host) + ", which a proxy may have rewritten",
+		Err: &mismatch{codeMismatch, string(toSign)},
+	}
+}
