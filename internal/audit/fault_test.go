@@ -211,6 +211,12 @@ func TestFailedStartLeavesTheDirectoryFree(t *testing.T) {
 	requests(t, dir)
 }
 
+// pass lets d of the bubble's time pass, and what is due then happen.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
 func TestBackgroundSyncFailureStopsTheLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -221,8 +227,7 @@ func TestBackgroundSyncFailureStopsTheLog(t *testing.T) {
 		opts.SyncEvery = 0
 		l := startOn(t, dir, opts, disk)
 		mustAppend(t, l, "r1") // is answered: the operating system has it
-		time.Sleep(100 * time.Millisecond)
-		synctest.Wait()
+		pass(100 * time.Millisecond)
 		mustBeStopped(t, l, "background sync")
 		_ = l.Close()
 	})
@@ -235,14 +240,13 @@ func TestSyncedWithin100Milliseconds(t *testing.T) {
 		opts := options()
 		opts.SyncEvery = 0
 		l := startOn(t, t.TempDir(), opts, disk)
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		if n := disk.count("sync"); n != 0 {
 			t.Errorf("an idle log was synced %d times", n)
 		}
 		for round := range 10 {
 			mustAppend(t, l, "r")
-			time.Sleep(100 * time.Millisecond)
-			synctest.Wait()
+			pass(100 * time.Millisecond)
 			if n := disk.count("sync"); n != round+1 {
 				t.Errorf("%d syncs after round %d", n, round)
 			}
@@ -251,13 +255,12 @@ func TestSyncedWithin100Milliseconds(t *testing.T) {
 		syncs := disk.count("sync")
 		for range 100 {
 			mustAppend(t, l, "r")
-			time.Sleep(10 * time.Millisecond)
+			pass(10 * time.Millisecond)
 		}
 		if n := disk.count("sync") - syncs; n < 10 || n > 20 {
 			t.Errorf("%d syncs in a second, want 10 to 20", n)
 		}
-		time.Sleep(100 * time.Millisecond)
-		synctest.Wait()
+		pass(100 * time.Millisecond)
 		syncs = disk.count("sync")
 		mustClose(t, l)
 		if n := disk.count("sync") - syncs; n != 0 {

@@ -12,21 +12,21 @@ import (
 	"testing"
 )
 
-// killDirEnv makes the test binary the process that is killed, writing to the directory it names.
-const killDirEnv = "CLAVIGER_AUDIT_KILL_DIR"
+// killEnv makes the test binary the process that is killed, writing to its working directory.
+const killEnv = "CLAVIGER_AUDIT_KILLED"
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(killDirEnv); dir != "" {
-		appendUntilKilled(dir)
+	if os.Getenv(killEnv) != "" {
+		appendUntilKilled()
 	}
 	os.Exit(m.Run())
 }
 
 // appendUntilKilled appends from many goroutines and prints each request once it is acknowledged.
-func appendUntilKilled(dir string) {
+func appendUntilKilled() {
 	opts := options()
 	opts.SegmentSize = 16 << 10
-	l, err := Open(dir, opts)
+	l, err := Open(".", opts)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -40,7 +40,7 @@ func appendUntilKilled(dir string) {
 					fmt.Fprintln(os.Stderr, err)
 					os.Exit(1)
 				}
-				fmt.Println(request) // one write(2) for each line
+				fmt.Fprintln(os.Stdout, request) // one write(2) for each line
 			}
 		})
 	}
@@ -53,11 +53,16 @@ func TestKilledProcessLosesNothing(t *testing.T) {
 	if testing.Short() {
 		rounds = 3
 	}
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := t.TempDir()
 	acknowledged := map[string]bool{}
 	for round := range rounds {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), killDirEnv+"="+dir)
+		cmd := exec.Command(exe)
+		cmd.Env = append(os.Environ(), killEnv+"=1")
+		cmd.Dir = dir
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()
 		if err != nil {

@@ -14,3 +14,5 @@ import (
 func lockDir(string) (*os.File, error) {
 	return nil, fmt.Errorf("file locks are not supported on %s", runtime.GOOS)
 }
+
+func unlockDir(f *os.File) error { return f.Close() }

@@ -148,7 +148,7 @@ func open(dir string, opts Options, d disk) (*Log, error) {
 	}
 	l.progress.L = &l.mu
 	if err := l.begin(); err != nil {
-		return nil, errors.Join(err, lock.Close())
+		return nil, errors.Join(err, unlockDir(lock))
 	}
 	go l.syncer()
 	return l, nil
@@ -278,5 +278,5 @@ func (l *Log) Close() error {
 	if l.failure != nil {
 		err = l.failure
 	}
-	return errors.Join(err, l.file.Close(), l.lock.Close())
+	return errors.Join(err, l.file.Close(), unlockDir(l.lock))
 }

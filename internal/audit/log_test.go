@@ -316,9 +316,14 @@ func TestPruneOfStoppedLogRemovesNothing(t *testing.T) {
 	}
 }
 
+var (
+	_ Recorder = Discard{}
+	_ Recorder = (*Memory)(nil)
+	_ Recorder = (*Log)(nil)
+)
+
 func TestRecorders(t *testing.T) {
 	t.Parallel()
-	var _ = []Recorder{Discard{}, NewMemory(), (*Log)(nil)}
 	if err := (Discard{}).Append(full()); err != nil {
 		t.Error(err)
 	}

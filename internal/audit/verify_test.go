@@ -170,7 +170,10 @@ func TestVerifyFindsCutSegments(t *testing.T) {
 			}
 			first := bytes.IndexByte(good, '\n') + 1
 			if k < len(paths)-1 || n < first {
-				breaks(t, dir, fmt.Sprintf("%s cut to %d bytes", filepath.Base(path), n))
+				b := breaks(t, dir, fmt.Sprintf("%s cut to %d bytes", filepath.Base(path), n))
+				if n >= first && !strings.Contains(b.Reason, "cut off") {
+					t.Errorf("%s cut to %d bytes: found as %v", filepath.Base(path), n, b)
+				}
 				continue
 			}
 			report, err := Verify(dir)
@@ -246,8 +249,9 @@ func TestVerifyFindsRewrittenSegment(t *testing.T) {
 	}
 	mustWrite(t, path, out)
 	b := breaks(t, dir, "segment rewritten")
-	if want := filepath.Base(segmentPaths(t, dir)[2]); b.File != want || b.Line != 1 {
-		t.Errorf("found in %v, want line 1 of %s", b, want)
+	want := filepath.Base(segmentPaths(t, dir)[2])
+	if b.File != want || b.Line != 1 || !strings.Contains(b.Reason, "does not end with the hash") {
+		t.Errorf("found as %v, want line 1 of %s", b, want)
 	}
 }
 

@@ -49,7 +49,7 @@ func (a AAD) Bytes() []byte {
 	b := make([]byte, 0, 128+len(a.Purpose))
 	b = append(b, byte(len(aadLabel)))
 	b = append(b, aadLabel...)
-	b = append(b, byte(len(a.Purpose)))
+	b = append(b, byte(len(a.Purpose))) //nolint:gosec // at most 255, checked above
 	b = append(b, a.Purpose...)
 	for _, id := range [...]keys.ID{a.Tenant, a.Vault, a.Key, a.Version, a.Row} {
 		if id.IsZero() {
@@ -59,5 +59,5 @@ func (a AAD) Bytes() []byte {
 		b = append(b, byte(len(id)))
 		b = append(b, id[:]...)
 	}
-	return binary.BigEndian.AppendUint64(b, uint64(a.Generation))
+	return binary.BigEndian.AppendUint64(b, uint64(a.Generation)) //nolint:gosec // its bits, whatever the sign
 }
