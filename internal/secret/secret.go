@@ -7,31 +7,45 @@ package secret
 
 import (
 	"crypto/subtle"
+	"fmt"
+	"io"
 	"log/slog"
 )
 
-// Bytes is a secret. The zero value is empty. It must not be copied after Wipe.
-type Bytes struct{ b []byte }
+// Bytes is a secret. The zero value is empty. Copies of a Bytes share its contents: wiping
+// one wipes all.
+//
+// The contents lie behind a pointer, because fmt prints an unexported field of an enclosing
+// struct by reflection and asks no method; a pointer is all that it then finds.
+type Bytes struct{ p *[]byte }
 
 // New takes ownership of b: the caller must not keep or change it.
-func New(b []byte) Bytes { return Bytes{b: b} }
+func New(b []byte) Bytes { return Bytes{p: &b} }
 
 // Copy makes a secret of a copy of b.
-func Copy(b []byte) Bytes { return Bytes{b: append([]byte(nil), b...)} }
+func Copy(b []byte) Bytes { return New(append([]byte(nil), b...)) }
 
 // Reveal returns the contents, shared and not copied. The caller must not change or keep them.
-func (s Bytes) Reveal() []byte { return s.b }
+func (s Bytes) Reveal() []byte {
+	if s.p == nil {
+		return nil
+	}
+	return *s.p
+}
 
 // Len is the number of bytes.
-func (s Bytes) Len() int { return len(s.b) }
+func (s Bytes) Len() int { return len(s.Reveal()) }
 
 // Equal compares in constant time for equal lengths.
-func (s Bytes) Equal(t Bytes) bool { return subtle.ConstantTimeCompare(s.b, t.b) == 1 }
+func (s Bytes) Equal(t Bytes) bool { return subtle.ConstantTimeCompare(s.Reveal(), t.Reveal()) == 1 }
 
 // Wipe overwrites the contents with zeros.
-func (s Bytes) Wipe() { clear(s.b) }
+func (s Bytes) Wipe() { clear(s.Reveal()) }
 
 const redacted = "[secret]"
+
+// Format never shows the contents, whatever the verb.
+func (Bytes) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // String never shows the contents.
 func (Bytes) String() string { return redacted }
