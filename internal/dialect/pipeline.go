@@ -24,6 +24,10 @@ const HintHeader = "X-Claviger-Hint"
 // IgnoredHeader names the inputs that the cloud's API does not know and that were ignored.
 const IgnoredHeader = "X-Claviger-Ignored"
 
+// ProtectionHeader is "software" on answers about a key of protection HSM that is kept in
+// software, which only the setting that allows it makes possible.
+const ProtectionHeader = "X-Claviger-Protection"
+
 // Metrics hears of every answer.
 type Metrics interface {
 	Answered(dialect, operation, code string, status int, took time.Duration)

@@ -193,3 +193,12 @@ func decodeBase64(text []byte) ([]byte, bool) {
 	n, err := encoding.Decode(out, text)
 	return slices.Clip(out[:n]), err == nil
 }
+
+// present skips a value and reports whether it is there.
+func (r *reader) present() bool {
+	if r.null() {
+		return false
+	}
+	r.skip()
+	return true
+}

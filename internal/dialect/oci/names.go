@@ -12,8 +12,8 @@ import (
 	"claviger/internal/keys"
 )
 
-// Dialect is the key of OCI's names and profile.
-const Dialect = "oci"
+// Name is the key of OCI's names, profile and metrics.
+const Name = "oci"
 
 // Namer renders records' OCIDs. It is immutable and safe for concurrent use.
 type Namer struct{ regions map[keys.Region]regionName }

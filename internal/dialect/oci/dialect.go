@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oci
+
+import (
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"claviger/internal/dialect"
+	"claviger/internal/keys"
+	"claviger/internal/kms"
+)
+
+// Config is what the dialect is made of. All but Metrics and Limiter is required.
+type Config struct {
+	Service  *kms.Service
+	Regions  map[keys.Region]string   // the core's regions → OCI's names of them
+	VaultURL func(*keys.Vault) string // base URL of a vault, without a slash at the end
+	Now      func() time.Time         // request time: the machine's
+	Rand     io.Reader                // of request ids; safe for concurrent use
+	Log      *slog.Logger
+	Metrics  dialect.Metrics  // nil: nobody listens
+	Limiter  *dialect.Limiter // nil: no request is throttled; see [CloudRates]
+	Hints    bool             // show hints to every caller, not only to admins
+	// SoftwareHSM tells that keys of protection HSM are kept in software: answers about them
+	// then carry [dialect.ProtectionHeader].
+	SoftwareHSM bool
+}
+
+// Dialect serves the API on the base URLs of regions and vaults. It is safe for concurrent use.
+type Dialect struct {
+	cfg     Config
+	kms     *kms.Service
+	namer   *Namer
+	profile *keys.Profile
+	router  *router
+}
+
+// New makes the dialect.
+func New(cfg Config) *Dialect {
+	d := &Dialect{cfg: cfg, kms: cfg.Service, namer: NewNamer(cfg.Regions), profile: Profile()}
+	var table []operation
+	for _, s := range d.sections() {
+		table = append(table, s.operations...)
+	}
+	d.router = newRouter(table)
+	return d
+}
+
+// RegionHandler answers on a region's base URL: the vault service. It looks at the request's
+// target as it was sent, so nothing may clean paths or redirect before it.
+func (d *Dialect) RegionHandler(region keys.Region) http.Handler {
+	return d.handler(region, keys.ID{})
+}
+
+// VaultHandler answers on a vault's base URL: management and crypto. Like [Dialect.RegionHandler]
+// it must see the target as it was sent.
+func (d *Dialect) VaultHandler(region keys.Region, vault keys.ID) http.Handler {
+	return d.handler(region, vault)
+}
+
+func (d *Dialect) handler(region keys.Region, vault keys.ID) http.Handler {
+	return &dialect.Pipeline{
+		Wire:    &wire{d: d, vault: !vault.IsZero()},
+		Service: d.kms,
+		Region:  region,
+		Vault:   vault,
+		Now:     d.cfg.Now,
+		Log:     d.cfg.Log,
+		Metrics: d.cfg.Metrics,
+		Hints:   d.cfg.Hints,
+	}
+}
+
+// Namer renders the OCIDs that this dialect answers with.
+func (d *Dialect) Namer() *Namer { return d.namer }
+
+// Coverage is the page of what is supported.
+func Coverage() string {
+	var groups []dialect.Group
+	for _, s := range (&Dialect{}).sections() {
+		g := dialect.Group{Name: s.name}
+		for _, op := range s.operations {
+			g.Operations = append(g.Operations, op.Operation)
+		}
+		groups = append(groups, g)
+	}
+	return dialect.Coverage("OCI Vault key management (20180608): coverage", groups)
+}

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package oci
+
+import (
+	"claviger/internal/dialect"
+	"claviger/internal/keys"
+)
+
+// operation is one row of the table: what the pipeline needs, and what only OCI has.
+type operation struct {
+	dialect.Operation
+	on      service
+	headers headers
+	query   []string // names of the query parameters
+
+	method, path string // of the route; set by the router
+	segments     []string
+}
+
+// headers is which optional request headers an operation documents, opc-request-id aside.
+type headers uint8
+
+const (
+	retryToken headers = 1 << iota
+	ifMatch
+	none headers = 0
+	both         = retryToken | ifMatch
+)
+
+// section is a part of the table, as Oracle's clients divide it.
+type section struct {
+	name       string
+	operations []operation
+}
+
+// sections is the whole table, in Oracle's order of clients and in the order of names.
+func (d *Dialect) sections() []section {
+	return []section{
+		{"Vault service (KmsVaultClient)", d.vaultOperations()},
+		{"Management endpoint (KmsManagementClient)", d.managementOperations()},
+		{"Crypto endpoint (KmsCryptoClient)", d.cryptoOperations()},
+		{"External key managers (EkmClient)", ekmOperations()},
+		{"Dedicated HSM clusters (KmsHsmClusterClient)", hsmClusterOperations()},
+	}
+}
+
+// Why operations are not supported.
+const (
+	noBackup      = "backup and restore of vaults and keys"
+	noReplication = "replication between regions"
+	noImport      = "import of key material"
+	noExport      = "export of key material"
+	noUsage       = "counts of a vault's keys"
+	noMTLS        = "mutual TLS for vaults"
+	noEKM         = "keys in a third party's key manager"
+	noHSMCluster  = "dedicated HSM clusters"
+)
+
+func gap(name, route, why string, on service) operation {
+	return operation{Operation: dialect.Unsupported(name, route, why), on: on}
+}
+
+func (d *Dialect) vaultOperations() []operation {
+	list := append([]string{"compartmentId"}, listQuery...)
+	const vaults, vault = "/20180608/vaults", "/20180608/vaults/{vaultId}"
+	return []operation{
+		gap("BackupVault", "POST "+vault+"/actions/backup", noBackup, onRegion),
+		{Operation: dialect.Op("CancelVaultDeletion", "POST "+vault+"/actions/cancelDeletion", provWrite, keys.CancelVaultDeletion, d.cancelVaultDeletion), headers: both},
+		{Operation: dialect.Op("ChangeVaultCompartment", "POST "+vault+"/actions/changeCompartment", provWrite, keys.MoveVault, d.changeVaultCompartment), headers: both},
+		{Operation: dialect.Op("CreateVault", "POST "+vaults, provWrite, keys.CreateVault, d.createVault), headers: retryToken},
+		gap("CreateVaultReplica", "POST "+vault+"/actions/createReplica", noReplication, onRegion),
+		gap("DeleteVaultReplica", "POST "+vault+"/actions/deleteReplica", noReplication, onRegion),
+		{Operation: dialect.Op("GetVault", "GET "+vault, provRead, keys.ReadVault, d.getVault)},
+		gap("GetVaultUsage", "GET "+vault+"/usage", noUsage, onRegion),
+		gap("ListVaultReplicas", "GET "+vault+"/actions/listReplicas", noReplication, onRegion),
+		{Operation: dialect.Op("ListVaults", "GET "+vaults, provRead, keys.ListVaults, d.listVaults), query: list},
+		gap("RestoreVaultFromFile", "POST "+vaults+"/actions/restoreFromFile", noBackup, onRegion),
+		gap("RestoreVaultFromObjectStore", "POST "+vaults+"/actions/restoreFromObjectStore", noBackup, onRegion),
+		{Operation: dialect.Op("ScheduleVaultDeletion", "POST "+vault+"/actions/scheduleDeletion", provWrite, keys.ScheduleVaultDeletion, d.scheduleVaultDeletion), headers: both},
+		gap("UpdateRegisteredVaultForMtls", "PUT "+vault+"/updateRegisteredVaultForMtls", noMTLS, onRegion),
+		{Operation: dialect.Op("UpdateVault", "PUT "+vault, provWrite, keys.UpdateVault, d.updateVault), headers: ifMatch},
+	}
+}
+
+func (d *Dialect) managementOperations() []operation {
+	list := append([]string{"compartmentId", "protectionMode", "algorithm", "length", "curveId"}, listQuery...)
+	const base, key, version = "/20180608/keys", "/20180608/keys/{keyId}", "/20180608/keys/{keyId}/keyVersions/{keyVersionId}"
+	table := []operation{
+		gap("BackupKey", "POST "+key+"/actions/backup", noBackup, onManagement),
+		{Operation: dialect.Op("CancelKeyDeletion", "POST "+key+"/actions/cancelDeletion", provWrite, keys.CancelKeyDeletion, d.cancelKeyDeletion), headers: both},
+		{Operation: dialect.Op("CancelKeyVersionDeletion", "POST "+version+"/actions/cancelDeletion", provWrite, keys.CancelVersionDeletion, d.cancelKeyVersionDeletion), headers: both},
+		{Operation: dialect.Op("ChangeKeyCompartment", "POST "+key+"/actions/changeCompartment", provWrite, keys.MoveKey, d.changeKeyCompartment), headers: both},
+		{Operation: dialect.Op("CreateKey", "POST "+base, mgmtWrite, keys.CreateKey, d.createKey), headers: retryToken},
+		{Operation: dialect.Op("CreateKeyVersion", "POST "+key+"/keyVersions", mgmtWrite, keys.Rotate, d.createKeyVersion), headers: retryToken},
+		{Operation: dialect.Op("DisableKey", "POST "+key+"/actions/disable", mgmtWrite, keys.DisableKey, d.disableKey), headers: both},
+		{Operation: dialect.Op("EnableKey", "POST "+key+"/actions/enable", mgmtWrite, keys.EnableKey, d.enableKey), headers: both},
+		{Operation: dialect.Op("GetKey", "GET "+key, mgmtRead, keys.ReadKey, d.getKey)},
+		{Operation: dialect.Op("GetKeyVersion", "GET "+version, mgmtRead, keys.ReadVersion, d.getKeyVersion)},
+		gap("GetReplicationStatus", "GET /20180608/replicaOperations/{replicationId}/status", noReplication, onManagement),
+		gap("GetWrappingKey", "GET /20180608/wrappingKeys", noImport, onManagement),
+		gap("ImportKey", "POST "+base+"/import", noImport, onManagement),
+		gap("ImportKeyVersion", "POST "+key+"/keyVersions/import", noImport, onManagement),
+		{Operation: dialect.Op("ListKeyVersions", "GET "+key+"/keyVersions", mgmtRead, keys.ListVersions, d.listKeyVersions), query: listQuery},
+		{Operation: dialect.Op("ListKeys", "GET "+base, mgmtRead, keys.ListKeys, d.listKeys), query: list},
+		gap("RestoreKeyFromFile", "POST "+base+"/actions/restoreFromFile", noBackup, onManagement),
+		gap("RestoreKeyFromObjectStore", "POST "+base+"/actions/restoreFromObjectStore", noBackup, onManagement),
+		{Operation: dialect.Op("ScheduleKeyDeletion", "POST "+key+"/actions/scheduleDeletion", provWrite, keys.ScheduleKeyDeletion, d.scheduleKeyDeletion), headers: both},
+		{Operation: dialect.Op("ScheduleKeyVersionDeletion", "POST "+version+"/actions/scheduleDeletion", provWrite, keys.ScheduleVersionDeletion, d.scheduleKeyVersionDeletion), headers: both},
+		{Operation: dialect.Op("UpdateKey", "PUT "+key, mgmtWrite, keys.UpdateKey, d.updateKey), headers: ifMatch},
+	}
+	for i := range table {
+		table[i].on = onManagement
+	}
+	return table
+}
+
+func (d *Dialect) cryptoOperations() []operation {
+	return []operation{
+		{Operation: dialect.Op("Decrypt", "POST /20180608/decrypt", unlimited, keys.Decrypt, d.decrypt), on: onCrypto},
+		{Operation: dialect.Op("Encrypt", "POST /20180608/encrypt", unlimited, keys.Encrypt, d.encrypt), on: onCrypto},
+		gap("ExportKey", "POST /20180608/exportKey", noExport, onCrypto),
+		{Operation: dialect.Op("GenerateDataEncryptionKey", "POST /20180608/generateDataEncryptionKey", unlimited, keys.GenerateDataKey, d.generateDataEncryptionKey), on: onCrypto},
+		{Operation: dialect.Op("Sign", "POST /20180608/sign", unlimited, keys.Sign, d.sign), on: onCrypto},
+		{Operation: dialect.Op("Verify", "POST /20180608/verify", unlimited, keys.Verify, d.verify), on: onCrypto},
+	}
+}
+
+func ekmOperations() []operation {
+	const all, one = "/20180608/ekmsPrivateEndpoints", "/20180608/ekmsPrivateEndpoints/{ekmsPrivateEndpointId}"
+	return []operation{
+		gap("CreateEkmsPrivateEndpoint", "POST "+all, noEKM, onRegion),
+		gap("DeleteEkmsPrivateEndpoint", "DELETE "+one, noEKM, onRegion),
+		gap("GetEkmsPrivateEndpoint", "GET "+one, noEKM, onRegion),
+		gap("ListEkmsPrivateEndpoints", "GET "+all, noEKM, onRegion),
+		gap("UpdateEkmsPrivateEndpoint", "PUT "+one, noEKM, onRegion),
+	}
+}
+
+func hsmClusterOperations() []operation {
+	const all, one = "/20180608/hsmClusters", "/20180608/hsmClusters/{hsmClusterId}"
+	var out []operation
+	for _, row := range [][2]string{
+		{"CancelHsmClusterDeletion", "POST " + one + "/actions/cancelDeletion"},
+		{"ChangeHsmClusterCompartment", "POST " + one + "/actions/changeCompartment"},
+		{"CreateHsmCluster", "POST " + all},
+		{"DisableAuditMgmtLogging", "POST " + one + "/actions/disableAuditMgmtLogging"},
+		{"DownloadCertificateSigningRequest", "POST " + one + "/actions/downloadCertificateSigningRequest"},
+		{"EnableAuditMgmtLogging", "POST " + one + "/actions/enableAuditMgmtLogging"},
+		{"GetHsmCluster", "GET " + one},
+		{"GetHsmPartition", "GET " + one + "/hsmPartitions/{hsmPartitionId}"},
+		{"GetPreCoUserCredentials", "GET " + one + "/preCoUserCredentials"},
+		{"InitiateAuditLogging", "POST " + one + "/actions/initiateAuditLogging"},
+		{"ListHsmClusters", "GET " + all},
+		{"ListHsmPartitions", "GET " + one + "/hsmPartitions"},
+		{"ScheduleHsmClusterDeletion", "POST " + one + "/actions/scheduleDeletion"},
+		{"UpdateAuditLoggingDestination", "PUT " + one + "/actions/updateAuditLoggingDestination"},
+		{"UpdateHsmCluster", "PUT " + one},
+		{"UploadPartitionCertificates", "POST " + one + "/actions/uploadPartitionCertificates"},
+	} {
+		out = append(out, gap(row[0], row[1], noHSMCluster, onRegion))
+	}
+	return out
+}
