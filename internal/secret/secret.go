@@ -15,12 +15,15 @@ import (
 // Bytes is a secret. The zero value is empty. Copies of a Bytes share its contents: wiping
 // one wipes all.
 //
-// The contents lie behind a pointer, because fmt prints an unexported field of an enclosing
-// struct by reflection and asks no method; a pointer is all that it then finds.
-type Bytes struct{ p *[]byte }
+// The contents lie behind two pointers: fmt prints an unexported field of an enclosing struct
+// by reflection, asks no method, and for a verb that does not fit follows one pointer.
+type Bytes struct{ p **[]byte }
 
 // New takes ownership of b: the caller must not keep or change it.
-func New(b []byte) Bytes { return Bytes{p: &b} }
+func New(b []byte) Bytes {
+	p := &b
+	return Bytes{p: &p}
+}
 
 // Copy makes a secret of a copy of b.
 func Copy(b []byte) Bytes { return New(append([]byte(nil), b...)) }
@@ -30,7 +33,7 @@ func (s Bytes) Reveal() []byte {
 	if s.p == nil {
 		return nil
 	}
-	return *s.p
+	return **s.p
 }
 
 // Len is the number of bytes.
