@@ -197,6 +197,7 @@ func (s *Service) loadClock(tx store.Tx) error {
 	set := store.Setting{Name: settingClock}
 	switch err := tx.Load(&set); {
 	case errors.Is(err, store.ErrNotFound):
+		s.clock.at.Store(&clockPoint{})
 		return nil
 	case err != nil:
 		return err
