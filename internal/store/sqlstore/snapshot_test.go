@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
+
+// TestSnapshot goes back to a snapshot, twice, and on from there.
+func TestSnapshot(t *testing.T) {
+	t.Parallel()
+	for name, options := range map[string]func(dir string) Options{
+		"memory": func(string) Options { return Options{Memory: true} },
+		"file":   func(dir string) Options { return Options{Dir: dir, Create: true} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ctx := context.Background()
+			s, err := OpenSQLite(ctx, options(filepath.Join(t.TempDir(), "data")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() {
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+			put := func(id byte, name string) int64 {
+				t.Helper()
+				rev, err := s.Update(ctx, func(tx store.Tx) error {
+					tenant := &keys.Tenant{ID: keys.ID{id}, Name: name, CreatedAt: time.Unix(1, 0).UTC()}
+					return errors.Join(tx.Put(tenant), tx.Put(&keys.Compartment{ID: tenant.ID, Tenant: tenant.ID, Name: "root", CreatedAt: tenant.CreatedAt}))
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return rev
+			}
+			tenants := func() (names []string) {
+				t.Helper()
+				err := s.View(ctx, func(tx store.Tx) error {
+					all, err := tx.Tenants()
+					for _, tenant := range all {
+						names = append(names, tenant.Name)
+					}
+					return err
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return names
+			}
+			put(1, "first")
+			file := filepath.Join(t.TempDir(), "first state ?#%.db")
+			if err := s.Snapshot(ctx, file); err != nil {
+				t.Fatal(err)
+			}
+			last := put(2, "later")
+			for range 2 {
+				if err := s.Restore(ctx, file); err != nil {
+					t.Fatal(err)
+				}
+				if got := tenants(); len(got) != 1 || got[0] != "first" {
+					t.Fatalf("after the restore there are %q, want only the first", got)
+				}
+				rev := put(2, "again")
+				if rev <= last {
+					t.Errorf("revision %d is reused after the restore, which came after %d", rev, last)
+				}
+				last = rev
+			}
+			if err := s.Restore(ctx, filepath.Join(t.TempDir(), "none.db")); err == nil {
+				t.Error("a restore from a file that is not there succeeded")
+			}
+			if got := tenants(); len(got) != 2 {
+				t.Errorf("after a restore that failed there are %q, want what was there before", got)
+			}
+		})
+	}
+}
