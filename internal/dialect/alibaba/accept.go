@@ -24,6 +24,7 @@ func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
 	x.Params = in
 	x.Call.Profile = w.d.profile
 	if err := in.read(x); err != nil {
+		in.xml = in.xml || asksXML(x.Request)
 		return err
 	}
 	c, err := in.claim(x.Request)

@@ -20,15 +20,18 @@ type Config struct {
 	Service *kms.Service
 	Regions map[keys.Region]string // the core's regions → the cloud's ids of them, each once
 	Now     func() time.Time       // request time: the machine's
-	Rand    io.Reader              // of request ids
+	Rand    io.Reader              // of request ids; safe for concurrent use
 	Log     *slog.Logger
 	Metrics dialect.Metrics  // nil: nobody listens
 	Limiter *dialect.Limiter // nil: no request is throttled; see [CloudLimits]
 	// Quotas enforces the cloud's numbers of keys and aliases per region, which the cloud
 	// itself raises on demand. The seven-day rule and the 50 versions are always enforced.
-	Quotas  bool
-	Hints   bool    // show hints to every caller, not only to admins
-	XMLRoot XMLRoot // "": the form of each operation's page
+	Quotas bool
+	Hints  bool // show hints to every caller, not only to admins
+	// SoftwareHSM tells that keys of protection HSM are kept in software: answers about them
+	// then carry [dialect.ProtectionHeader].
+	SoftwareHSM bool
+	XMLRoot     XMLRoot // "": the form of each operation's page
 }
 
 // XMLRoot tells how the root element of an XML answer is called.

@@ -42,8 +42,14 @@ func (w *wire) Reply(x *dialect.Exchange, resp any) {
 	if in.xml {
 		media = "application/xml"
 	}
+	if k, ok := resp.(keyed); ok && w.d.cfg.SoftwareHSM && k.about().Protection == keys.HSM {
+		x.Header()[dialect.ProtectionHeader] = []string{"software"}
+	}
 	send(x, http.StatusOK, "", media, d.buf)
 }
+
+// keyed is an answer about one key.
+type keyed interface{ about() *keys.Key }
 
 const xmlDeclaration = `<?xml version="1.0" encoding="UTF-8"?>`
 

@@ -96,6 +96,8 @@ func (q *signRequest) read(r *reader) {
 // signed is the answer of AsymmetricSign.
 type signed struct{ *kms.SignResult }
 
+func (a signed) about() *keys.Key { return a.Key }
+
 func (a signed) write(d *document) {
 	d.text("KeyId", KeyName(a.Key.ID))
 	d.text("KeyVersionId", VersionName(a.Version.ID))
@@ -124,6 +126,8 @@ func (q *verifyRequest) read(r *reader) {
 // verified is the answer of AsymmetricVerify.
 type verified struct{ *kms.VerifyResult }
 
+func (a verified) about() *keys.Key { return a.Key }
+
 func (a verified) write(d *document) {
 	d.text("KeyId", KeyName(a.Key.ID))
 	d.text("KeyVersionId", VersionName(a.Version.ID))
@@ -151,6 +155,8 @@ type publicKey struct {
 	key     *keys.Key
 	version *keys.Version
 }
+
+func (a *publicKey) about() *keys.Key { return a.key }
 
 func (a *publicKey) write(d *document) {
 	d.text("KeyId", KeyName(a.key.ID))

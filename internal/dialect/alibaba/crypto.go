@@ -85,6 +85,8 @@ type encrypted struct {
 	ciphertext []byte
 }
 
+func (a *encrypted) about() *keys.Key { return a.key }
+
 func (a *encrypted) write(d *document) {
 	d.text("KeyId", KeyName(a.key.ID))
 	d.text("KeyVersionId", VersionName(a.version.ID))
@@ -125,6 +127,8 @@ func noRecipient(name string) *keys.Error {
 
 // decrypted is the answer of Decrypt.
 type decrypted struct{ *kms.DecryptResult }
+
+func (a decrypted) about() *keys.Key { return a.Key }
 
 func (a decrypted) write(d *document) {
 	d.text("KeyId", KeyName(a.Key.ID))

@@ -26,6 +26,8 @@ func (d *Dialect) metadata(ctx context.Context, k *kms.Key, protection bool) (*k
 	return &keyMetadata{Key: k, region: d.cfg.Regions[k.Region], account: account, protection: protection}, nil
 }
 
+func (m *keyMetadata) about() *keys.Key { return &m.Key.Key }
+
 func (m *keyMetadata) write(d *document) { d.object("KeyMetadata", func() { m.members(d) }) }
 
 func (m *keyMetadata) members(d *document) {

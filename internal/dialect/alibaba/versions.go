@@ -5,6 +5,7 @@ package alibaba
 import (
 	"context"
 
+	"claviger/internal/keys"
 	"claviger/internal/kms"
 )
 
@@ -17,6 +18,8 @@ func (d *document) version(v *kms.Version) {
 
 // keyVersion is the answer of CreateKeyVersion and DescribeKeyVersion.
 type keyVersion struct{ *kms.Version }
+
+func (a keyVersion) about() *keys.Key { return &a.OfKey.Key }
 
 func (a keyVersion) write(d *document) { d.object("KeyVersion", func() { d.version(a.Version) }) }
 
