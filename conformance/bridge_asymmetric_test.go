@@ -51,9 +51,9 @@ func TestBridgeAsymmetric(t *testing.T) {
 		name string
 		pair pair
 	}{
-		{"OCI RSA-2048", pair{create: createdByOCI(rsaShape(256)), signing: rsaSignatures}},
-		{"OCI RSA-3072", pair{create: createdByOCI(rsaShape(384)), signing: rsaSignatures}},
-		{"OCI RSA-4096", pair{create: createdByOCI(rsaShape(512)), signing: rsaSignatures}},
+		{"OCI RSA-2048", pair{create: createdByOCI(rsaShape(256)), signing: rsaSignatures, encryption: rsaEncryptions}},
+		{"OCI RSA-3072", pair{create: createdByOCI(rsaShape(384)), signing: rsaSignatures, encryption: rsaEncryptions}},
+		{"OCI RSA-4096", pair{create: createdByOCI(rsaShape(512)), signing: rsaSignatures, encryption: rsaEncryptions}},
 		{"OCI P-256", pair{create: createdByOCI(ecShape(keymanagement.KeyShapeCurveIdP256)), signing: ecSignatures}},
 		{"Alibaba RSA_2048 sign", pair{create: createdByAlibaba("RSA_2048", forSigning), signing: rsaSignatures}},
 		{"Alibaba RSA_2048 encrypt", pair{create: createdByAlibaba("RSA_2048", forEncryption), encryption: rsaEncryptions}},

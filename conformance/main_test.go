@@ -53,9 +53,17 @@ func throughAlibaba(t *testing.T, p *live.Process, g alibaba.Generation) ali {
 
 func aliWith(t *testing.T, p *live.Process, g alibaba.Generation, id, secret string) ali {
 	t.Helper()
-	client, err := alibaba.New(g, alibaba.Config{
+	config := alibaba.Config{
 		Endpoint: p.Ready.Alibaba.Endpoint, Region: p.Ready.Alibaba.RegionID, ID: id, Secret: secret,
-	})
+	}
+	if file := p.Ready.CA.File; file != "" {
+		ca, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.CA = string(ca)
+	}
+	client, err := alibaba.New(g, config)
 	if err != nil {
 		t.Fatal(err)
 	}

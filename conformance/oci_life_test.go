@@ -272,7 +272,7 @@ func ociScheduleVersion(t *testing.T, k *ociKey) {
 func ociVersionGone(t *testing.T, k *ociKey) {
 	oldest := k.versions[0]
 	want(t, "state", string(k.oci.version(t, k.id, oldest.id).LifecycleState), "DELETED")
-	k.refused(t, oldest, "409 Conflict")
+	k.refused(t, oldest, "404 NotAuthorizedOrNotFound")
 	_, err := k.oci.Management.CancelKeyVersionDeletion(t.Context(),
 		keymanagement.CancelKeyVersionDeletionRequest{KeyId: &k.id, KeyVersionId: &oldest.id})
 	want(t, "CancelKeyVersionDeletion of what is gone", oracle.Refusal(err), "409 Conflict")
@@ -300,7 +300,7 @@ func ociScheduleKey(t *testing.T, k *ociKey) {
 
 func ociKeyGone(t *testing.T, k *ociKey) {
 	want(t, "state", string(k.oci.key(t, k.id).LifecycleState), "DELETED")
-	k.refused(t, k.versions[len(k.versions)-1], "409 Conflict")
+	k.refused(t, k.versions[len(k.versions)-1], "404 NotAuthorizedOrNotFound")
 	_, err := k.oci.Management.CreateKeyVersion(t.Context(), keymanagement.CreateKeyVersionRequest{KeyId: &k.id})
 	want(t, "CreateKeyVersion", oracle.Refusal(err), "409 Conflict")
 }

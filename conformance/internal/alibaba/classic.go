@@ -3,9 +3,12 @@
 package alibaba
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"reflect"
 
@@ -27,7 +30,13 @@ func newClassic(c Config) (Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	client, err := kms.NewClientWithOptions(c.Region, sdk.NewConfig().WithTimeout(requestTimeout),
+	config := sdk.NewConfig().WithTimeout(requestTimeout)
+	if c.CA != "" {
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM([]byte(c.CA))
+		config.HttpTransport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
+	}
+	client, err := kms.NewClientWithOptions(c.Region, config,
 		credentials.NewAccessKeyCredential(c.ID, c.Secret))
 	if err != nil {
 		return nil, err

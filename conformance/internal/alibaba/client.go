@@ -32,6 +32,7 @@ type Config struct {
 	Region   string
 	ID       string // access key id
 	Secret   string // access key secret
+	CA       string // PEM of the authority that signs the server's certificate; empty for the system's
 }
 
 // requestTimeout is far above the SDKs' 10 seconds: making an RSA-4096 key on a busy machine takes

@@ -32,6 +32,9 @@ func newCurrent(g Generation, c Config) (Client, error) {
 		Protocol:        tea.String(endpoint.Scheme),
 		ReadTimeout:     tea.Int(int(requestTimeout.Milliseconds())),
 	}
+	if c.CA != "" {
+		config.Ca = tea.String(c.CA)
+	}
 	if g == V1 {
 		config.SignatureAlgorithm = tea.String("v2")
 	}

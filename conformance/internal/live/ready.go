@@ -7,6 +7,12 @@ type Ready struct {
 	Admin   AdminAccess   `json:"admin"`
 	OCI     OCIAccess     `json:"oci"`
 	Alibaba AlibabaAccess `json:"alibaba"`
+	CA      CAAccess      `json:"ca"`
+}
+
+// CAAccess names the certificate authority of a server with TLS; it is empty without.
+type CAAccess struct {
+	File string `json:"file"` // PEM
 }
 
 // AdminAccess is the address of the admin API and the bearer token that opens it.

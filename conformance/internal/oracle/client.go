@@ -29,6 +29,7 @@ type Clients struct {
 	Crypto     keymanagement.KmsCryptoClient
 
 	provider common.ConfigurationProvider
+	http     *http.Client
 }
 
 // New returns clients configured as a user configures them, with the values of the ready file.
@@ -62,8 +63,9 @@ func with(t testing.TB, access live.OCIAccess, provider common.ConfigurationProv
 		t.Fatal(err)
 	}
 	vault.Host = access.VaultEndpoint
-	vault.HTTPClient = &http.Client{Timeout: requestTimeout}
-	return Clients{Vault: vault, provider: provider}.At(t, access.ManagementEndpoint, access.CryptoEndpoint)
+	client := &http.Client{Timeout: requestTimeout}
+	vault.HTTPClient = client
+	return Clients{Vault: vault, provider: provider, http: client}.At(t, access.ManagementEndpoint, access.CryptoEndpoint)
 }
 
 // At returns clients of the same caller for another vault's endpoints.
@@ -77,9 +79,8 @@ func (c Clients) At(t testing.TB, managementEndpoint, cryptoEndpoint string) Cli
 	if err != nil {
 		t.Fatal(err)
 	}
-	management.HTTPClient = &http.Client{Timeout: requestTimeout}
-	crypto.HTTPClient = &http.Client{Timeout: requestTimeout}
-	return Clients{Vault: c.Vault, Management: management, Crypto: crypto, provider: c.provider}
+	management.HTTPClient, crypto.HTTPClient = c.http, c.http
+	return Clients{Vault: c.Vault, Management: management, Crypto: crypto, provider: c.provider, http: c.http}
 }
 
 // SigningKey is the caller of access for requests that are signed by hand.
