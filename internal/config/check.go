@@ -21,8 +21,8 @@ func (c *Config) check() error {
 	p.oneOf("seal.type", c.Seal.Type, "file")
 	p.need("seal.file", c.Seal.File)
 	p.need("admin.token_file", c.Admin.TokenFile)
-	p.oneOf("limits.mode", c.Limits.Mode, "cloud", "off")
-	p.oneOf("alibaba.xml_root", c.Alibaba.XMLRoot, "current", "kms", "response")
+	p.oneOf("limits.mode", c.Limits.Mode, "management", "cloud", "off")
+	p.oneOf("alibaba.xml_root", c.Alibaba.XMLRoot, "operation", "kms", "action")
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "json", "text")
 	p.positive("limits.connections", int64(c.Limits.Connections))
@@ -70,13 +70,13 @@ func (c *Config) checkRegions(p *problems) {
 	seen := map[string]bool{}
 	for i, r := range c.Regions {
 		key := fmt.Sprintf("region[%d].", i)
-		for _, f := range []struct{ name, value string }{{"name", r.Name}, {"oci", r.OCI}, {"oci_key", r.OCIKey}, {"alibaba", r.Alibaba}} {
+		for _, f := range []struct{ name, value string }{{"name", r.Name}, {"oci", r.OCI}, {"alibaba", r.Alibaba}} {
 			switch {
-			case f.value == "" && f.name != "oci_key":
+			case f.value == "":
 				p.add(key+f.name, "is required")
-			case f.value != "" && !word.MatchString(f.value):
+			case !word.MatchString(f.value):
 				p.add(key+f.name, "has other characters than lower-case letters, digits and inner hyphens")
-			case f.value != "" && seen[f.name+" "+f.value]:
+			case seen[f.name+" "+f.value]:
 				p.add(key+f.name, f.value+" is the name of another region too")
 			}
 			seen[f.name+" "+f.value] = true

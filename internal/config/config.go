@@ -61,12 +61,9 @@ type Region struct {
 	// Name is the server's own name of the region, stored with every key. It must never be
 	// changed once keys are there. Required.
 	Name string `toml:"name"`
-	// OCI is the region identifier that OCI clients use, such as "us-ashburn-1". Required.
+	// OCI is the region identifier that OCI clients use, such as "us-ashburn-1". It is part of
+	// every OCID, so it must never be changed once keys are there. Required.
 	OCI string `toml:"oci"`
-	// OCIKey is the region's part of an OCID: OCI writes "iad" and "phx" for its two oldest
-	// regions and the identifier for every other. Default: as OCI does. It must never be
-	// changed once keys are there.
-	OCIKey string `toml:"oci_key"`
 	// Alibaba is the region id that Alibaba clients use, such as "cn-hangzhou". Required.
 	Alibaba string `toml:"alibaba"`
 	// Listen is the address that the region's listener binds, "host:port". Required.
@@ -121,12 +118,13 @@ type Admin struct {
 // Limits throttles. The limits of the clouds that are rules of the API (a version every seven
 // days, fifty versions) are always on.
 type Limits struct {
-	// Mode is "cloud" (default): management writes as many per second and tenant as the cloud
-	// allows, everything else unlimited; or "off".
+	// Mode is "management" (default): as many management writes per second and tenant as the
+	// cloud allows, and everything else unlimited; "cloud": reads, data calls and the number of
+	// keys and aliases are limited too, as in the cloud; or "off".
 	Mode string `toml:"mode"`
 	// Rates are requests per second and tenant by class, in place of the mode's; 0 is no
-	// limit. A class is "oci/prov-write", "alibaba/management" and so on: the pages of
-	// coverage name the class of each operation.
+	// limit. A class is the API and its class, such as "oci/mgmt-write" or "alibaba/crypto";
+	// docs/operations.md lists them.
 	Rates map[string]float64 `toml:"rates"`
 	// Connections is how many client connections are open at once, each listener for itself;
 	// more wait. Default 4096.
@@ -135,10 +133,10 @@ type Limits struct {
 
 // Alibaba is what only the Alibaba dialect can be told.
 type Alibaba struct {
-	// XMLRoot is the root element of XML answers: "current" (default) is the form of the
-	// documents of 2024, "<DescribeKeyVersionResponse>", except where the documents of an
-	// operation only have the older form; "kms" is the older form, "<KMS>", for all;
-	// "response" is the current form for all.
+	// XMLRoot is the root element of XML answers: "operation" (default) is the form that the
+	// document of each operation shows, which is <KMS> for CreateKeyVersion and
+	// <DescribeKeyVersionResponse> and the like for the others; "kms" is <KMS> for all;
+	// "action" is the other form for all.
 	XMLRoot string `toml:"xml_root"`
 }
 
@@ -182,8 +180,8 @@ func Default() Config {
 		Seal:       Seal{Type: "file"},
 		Vaults:     Vaults{Mode: "ports"},
 		Admin:      Admin{Listen: "127.0.0.1:7440"},
-		Limits:     Limits{Mode: "cloud", Connections: 4096},
-		Alibaba:    Alibaba{XMLRoot: "current"},
+		Limits:     Limits{Mode: "management", Connections: 4096},
+		Alibaba:    Alibaba{XMLRoot: "operation"},
 		Audit:      Audit{SegmentMiB: 64},
 		Log:        Log{Level: "info", Format: "json"},
 		Server: Server{
@@ -255,9 +253,6 @@ func (c *Config) resolve(dir string) {
 	}
 	for i := range c.Regions {
 		r := &c.Regions[i]
-		if r.OCIKey == "" {
-			r.OCIKey = OCIKey(r.OCI)
-		}
 		if r.Advertise == "" {
 			r.Advertise = c.scheme() + "://" + reachable(r.Listen)
 		}
@@ -271,17 +266,6 @@ func (c *Config) resolve(dir string) {
 			c.Vaults.Advertise = c.scheme() + "://" + bracket(host)
 		}
 	}
-}
-
-// OCIKey is the region's part of an OCID, as OCI has it, for an OCI region identifier.
-func OCIKey(region string) string {
-	switch region {
-	case "us-ashburn-1":
-		return "iad"
-	case "us-phoenix-1":
-		return "phx"
-	}
-	return region
 }
 
 func (c *Config) scheme() string {

@@ -37,13 +37,15 @@ type Naming interface {
 	RSAKeyName(t *keys.Tenant, p *identity.Principal, spki []byte) (name, fingerprint string)
 }
 
-// Ref is what a name says before anything is looked up: an ID, or an alias.
+// Ref is what a name says before anything is looked up. One of ID, Alias and External is set.
 type Ref struct {
-	Type   keys.Type
-	ID     keys.ID
-	Alias  string      // with TypeAlias
-	Tenant string      // with TypeAlias: its tenant's name in this cloud; "" when the name does not say
-	Region keys.Region // with TypeAlias; "" when the name does not say
+	Type     keys.Type
+	ID       keys.ID
+	Alias    string
+	External string      // a name carried over from the cloud
+	Tenant   string      // its tenant's name in this cloud; "" when the name does not say
+	Region   keys.Region // "" when the name does not say
+	Exact    bool        // the name must be the rendered one: it also says where the thing lies
 }
 
 // Config is what the API is made of. Functions that are nil belong to operations that this

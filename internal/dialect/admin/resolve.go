@@ -112,44 +112,56 @@ func (a *API) findKey(ctx context.Context, c *kms.Call, text, tenant string) (*k
 	}
 	for _, n := range a.cfg.Naming {
 		ref, ok := n.Parse(text)
-		switch {
-		case !ok:
-		case ref.Type == keys.TypeKey:
-			k, versions, err := a.service.FindKey(ctx, c, ref.ID)
-			if err == nil && n.Key(&k.Key) != text {
-				err = keys.NotFound(keys.TypeKey) // an OCID of another region or vault
-			}
-			return k, versions, err
-		case ref.Type == keys.TypeAlias:
-			if ref.Tenant != "" {
-				tenant = ref.Tenant
-			}
-			return a.searchKey(ctx, c, tenant, ref.Region, kms.KeyRef{Alias: ref.Alias})
-		default:
+		if !ok {
+			continue
+		}
+		if ref.Type != keys.TypeKey {
 			return nil, nil, &keys.Error{Kind: keys.KindNotFound, Noun: keys.TypeKey, Hint: text + " names a " + string(ref.Type) + ", not a key"}
 		}
+		if ref.Tenant == "" {
+			ref.Tenant = tenant
+		}
+		if ref.ID.IsZero() {
+			return a.searchKey(ctx, c, ref)
+		}
+		return a.namedKey(ctx, c, n, ref, text)
 	}
-	return a.searchKey(ctx, c, tenant, "", kms.KeyRef{External: text})
+	return a.searchKey(ctx, c, Ref{External: text, Tenant: tenant})
+}
+
+// namedKey reads a key by the id in a name, if the rest of the name fits it too.
+func (a *API) namedKey(ctx context.Context, c *kms.Call, n Naming, ref Ref, text string) (*kms.Key, []*kms.Version, error) {
+	k, versions, err := a.service.FindKey(ctx, c, ref.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	fits := (!ref.Exact || n.Key(&k.Key) == text) && (ref.Region == "" || k.Region == ref.Region)
+	if fits && ref.Tenant != "" {
+		t, err := a.findTenant(ctx, c, "tenant", ref.Tenant)
+		fits = err == nil && t.ID == k.Tenant
+	}
+	if !fits {
+		return nil, nil, &keys.Error{Kind: keys.KindNotFound, Noun: keys.TypeKey, Hint: "the key " + k.ID.String() + " exists, but not under this name"}
+	}
+	return k, versions, nil
 }
 
 // searchKey looks for what ref says in every tenant and region that is not ruled out.
-func (a *API) searchKey(ctx context.Context, c *kms.Call, tenant string, region keys.Region, ref kms.KeyRef) (*kms.Key, []*kms.Version, error) {
-	tenants, err := a.someTenants(ctx, c, tenant)
+func (a *API) searchKey(ctx context.Context, c *kms.Call, ref Ref) (*kms.Key, []*kms.Version, error) {
+	tenants, err := a.someTenants(ctx, c, ref.Tenant)
 	if err != nil {
 		return nil, nil, err
 	}
 	found := map[keys.ID]bool{}
 	for _, t := range tenants {
 		for _, r := range a.service.Regions() {
-			if region != "" && r != region {
+			if ref.Region != "" && r != ref.Region {
 				continue
 			}
 			for _, n := range a.cfg.Naming {
 				at := a.service.System(c.Operation)
 				at.Dialect, at.Region = n.Dialect(), r
-				from := ref
-				from.Tenant = t.ID
-				k, err := a.service.Key(ctx, at, from)
+				k, err := a.service.Key(ctx, at, kms.KeyRef{Alias: ref.Alias, External: ref.External, Tenant: t.ID})
 				switch {
 				case keys.IsKind(err, keys.KindNotFound):
 				case err != nil:

@@ -4,6 +4,7 @@ package admin
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -246,7 +247,7 @@ func (a *API) audit(ctx context.Context, c *kms.Call, r *auditRequest) (*List[Au
 	}
 	out := &List[AuditEvent]{Items: []AuditEvent{}}
 	for _, e := range events {
-		out.Items = append(out.Items, AuditEvent{Sequence: e.Sequence, Hash: fmt.Sprintf("%x", e.Hash), Event: e.Event})
+		out.Items = append(out.Items, AuditEvent{Sequence: e.Sequence, Hash: hex.EncodeToString(e.Hash[:]), Event: e.Event.AppendJSON(nil)})
 	}
 	return out, nil
 }

@@ -8,7 +8,10 @@
 // docs/admin-api.md describes it. [Client] speaks it.
 package admin
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Names are the names of one thing by dialect: "oci", "alibaba". A cloud that does not show
 // the thing has none.
@@ -202,9 +205,9 @@ type Event struct {
 
 // AuditEvent is one change in the audit log of the database.
 type AuditEvent struct {
-	Sequence int64  `json:"sequence"`
-	Hash     string `json:"hash"` // of the chain up to here, hexadecimal
-	Event    any    `json:"event"`
+	Sequence int64           `json:"sequence"`
+	Hash     string          `json:"hash"` // of the chain up to here, hexadecimal
+	Event    json.RawMessage `json:"event"`
 }
 
 // Info tells what server this is.

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"claviger/internal/audit"
+	"claviger/internal/config"
+	"claviger/internal/keys"
+	"claviger/internal/kms"
+	"claviger/internal/seal"
+	"claviger/internal/seal/file"
+	"claviger/internal/server"
+	"claviger/internal/store/sqlstore"
+)
+
+type devCmd struct {
+	Data      string `help:"Keep everything in this directory: ids, credentials, the clock. Default: in memory." placeholder:"DIR"`
+	Listen    string `help:"Address of the APIs. Each vault gets one of the ports after it; port 0 lets the system pick all." default:"127.0.0.1:7443" placeholder:"ADDR"`
+	ReadyFile string `help:"Write addresses and credentials here once every listener accepts." placeholder:"FILE"`
+	Seed      string `help:"Begin with the tenants, credentials and keys of this file." placeholder:"FILE"`
+	Limits    string `help:"Throttle as the clouds do, or not: cloud, off." enum:"cloud,off" default:"off" placeholder:"MODE"`
+	TLS       bool   `name:"tls" help:"Serve HTTPS, with a certificate of an authority made for this."`
+	LogLevel  string `help:"What to log: debug, info, warn, error. Refused requests are logged at info." enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL"`
+}
+
+const (
+	devVaultPorts = 1000 // how many ports after the listener's are for vaults
+	devGrace      = 10 * time.Second
+	rootKeyFile   = "root.key"
+	stateFile     = "dev.json"
+	firstFile     = "first-state.db"
+)
+
+// devServer is one run of dev.
+type devServer struct {
+	*devCmd
+	app   *app
+	start time.Time
+	log   *slog.Logger
+	dir   string // for files: the data directory, or a temporary one
+	host  string // that clients connect to
+	seed  *seed
+	ca    *devCA // nil without --tls
+	front *server.Endpoint
+	node  *node
+	first firstState
+}
+
+// Run serves until it is told to stop.
+func (c *devCmd) Run(a *app) (err error) {
+	d := &devServer{devCmd: c, app: a, start: time.Now(), log: newLogger(a.err, "text", c.LogLevel)}
+	undo := &cleanup{}
+	defer func() { err = errors.Join(err, undo.run()) }()
+	if err := d.prepare(undo); err != nil {
+		return err
+	}
+	if err := d.open(a.ctx, undo); err != nil {
+		return stopped(a.ctx, err)
+	}
+	if err := d.announce(undo); err != nil {
+		return err
+	}
+	return d.node.run(a.ctx, devGrace)
+}
+
+// stopped is err, except that work which was broken off because the person wants to stop is no failure.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// prepare reads what was asked for, and makes the directory.
+func (d *devServer) prepare(undo *cleanup) error {
+	host, _, err := net.SplitHostPort(d.Listen)
+	if err != nil {
+		return usageError{fmt.Errorf("--listen %q is not an address such as 127.0.0.1:7443", d.Listen)}
+	}
+	d.host = host
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		d.host = "127.0.0.1"
+	}
+	if d.Seed != "" {
+		if d.seed, err = readSeed(d.Seed); err != nil {
+			return usageError{err}
+		}
+	}
+	if d.ReadyFile != "" {
+		if err := os.Remove(d.ReadyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove old ready file: %w", err)
+		}
+	}
+	if d.Data != "" {
+		if d.dir, err = filepath.Abs(d.Data); err != nil {
+			return fmt.Errorf("data directory: %w", err)
+		}
+		if err := os.MkdirAll(d.dir, 0o700); err != nil {
+			return fmt.Errorf("make data directory: %w", err)
+		}
+		return nil
+	}
+	if d.dir, err = os.MkdirTemp("", "claviger-dev-"); err != nil {
+		return fmt.Errorf("make temporary directory: %w", err)
+	}
+	undo.add(func() error { return os.RemoveAll(d.dir) })
+	return nil
+}
+
+// open makes everything that answers, and answers.
+func (d *devServer) open(ctx context.Context, undo *cleanup) error {
+	key := inBackground(newAPIKey) // the slowest part of a first start
+	tlsConfig, err := d.tls()
+	if err != nil {
+		return err
+	}
+	srv := server.New(serverOptions(config.Default(), tlsConfig, d.log))
+	undo.add(func() error { return srv.Shutdown(ended()) })
+	if d.front, err = srv.Bind(d.Listen); err != nil {
+		return fmt.Errorf("listen for the APIs: %w; --listen 127.0.0.1:0 picks a free port", err)
+	}
+	fresh, err := d.loadState()
+	if err != nil {
+		return err
+	}
+	set := d.settings(srv)
+	if err := d.openData(ctx, &set, fresh, undo); err != nil {
+		return err
+	}
+	if d.node, err = newNode(ctx, set); err != nil {
+		return err
+	}
+	undo.add(d.node.close)
+	if err := d.node.openVaults(ctx); err != nil {
+		return err
+	}
+	if fresh {
+		if err := d.bootstrap(ctx, key); err != nil {
+			return err
+		}
+	}
+	return d.front.Serve(d.routes())
+}
+
+// ended is a context that is over: what is left is broken off.
+func ended() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+func (d *devServer) tls() (*tls.Config, error) {
+	if !d.TLS {
+		return nil, nil
+	}
+	var err error
+	if d.ca, err = openCA(d.dir, d.start); err != nil {
+		return nil, err
+	}
+	return d.ca.server(d.host, d.start)
+}
+
+// loadState reads what an earlier run with the same data told; fresh means that there was none.
+func (d *devServer) loadState() (fresh bool, err error) {
+	b, err := os.ReadFile(filepath.Join(d.dir, stateFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		if exists(filepath.Join(d.dir, rootKeyFile)) {
+			return false, fmt.Errorf("%s holds data that this command did not finish making: a database of serve, "+
+				"or a first start that was broken off; give another --data, or remove it", d.dir)
+		}
+		return true, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(b, &d.first)
+	}
+	if err != nil {
+		return false, fmt.Errorf("read state of dev in %s: %w", d.dir, err)
+	}
+	sum := ""
+	if d.seed != nil {
+		sum = d.seed.sum
+	}
+	if sum != "" && sum != d.first.Seed {
+		return false, fmt.Errorf("%s was made without this seed file, or before it was changed: a seed is for the first start only", d.dir)
+	}
+	return false, nil
+}
+
+func (d *devServer) settings(srv *server.Server) settings {
+	rates, quotas := limits(d.Limits, nil)
+	first, last := 0, 0
+	if port := d.front.Port(); d.Listen[len(d.Listen)-2:] != ":0" {
+		first, last = port+1, min(port+devVaultPorts, 65535)
+	}
+	host, _, _ := net.SplitHostPort(d.Listen) // it was split before
+	return settings{
+		mode:       "dev",
+		regions:    []config.Region{{Name: "home", OCI: "us-ashburn-1", Alibaba: "cn-hangzhou"}},
+		hsm:        kms.SoftwareLabelled,
+		tombstones: config.Default().Tombstones.Std(),
+		virtual:    true, hints: true, quotas: quotas, rates: rates,
+		token: d.first.Token, log: d.log, server: srv,
+		vaults: server.NewPorts(srv, host, first, last, d.front.Scheme()+"://"+bracketed(d.host)),
+	}
+}
+
+func bracketed(host string) string {
+	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
+		return "[" + host + "]"
+	}
+	return host
+}
+
+// openData opens store, seal and audit log, and makes them on a first start.
+func (d *devServer) openData(ctx context.Context, set *settings, fresh bool, undo *cleanup) error {
+	var err error
+	options := sqlstore.Options{Memory: d.Data == "", Create: fresh && d.Data != "", Log: d.log}
+	if d.Data != "" {
+		options.Dir = d.dir
+	}
+	if set.seal, err = d.openSeal(fresh); err != nil {
+		return err
+	}
+	undo.add(set.seal.Close)
+	if set.store, err = sqlstore.OpenSQLite(ctx, options); err != nil {
+		return err
+	}
+	undo.add(set.store.Close)
+	set.audit = audit.Discard{}
+	if d.Data != "" {
+		log, err := audit.Open(filepath.Join(d.dir, "audit"), audit.Options{Node: "dev", Clock: time.Now, Rand: rand.Reader})
+		if err != nil {
+			return err
+		}
+		undo.add(log.Close)
+		set.audit = log
+	}
+	if !fresh {
+		return nil
+	}
+	if d.first.Token, err = newToken(); err != nil {
+		return err
+	}
+	set.token = d.first.Token
+	return kms.Initialize(ctx, kms.Config{Store: set.store, Seal: set.seal, Rand: rand.Reader, Wall: time.Now})
+}
+
+func (d *devServer) openSeal(fresh bool) (seal.Seal, error) {
+	if d.Data == "" {
+		return seal.NewMemory(rand.Reader)
+	}
+	path := filepath.Join(d.dir, rootKeyFile)
+	if fresh {
+		if err := file.Create(path, rand.Reader); err != nil {
+			return nil, err
+		}
+	}
+	return file.Open(path, rand.Reader)
+}
+
+// newToken makes a bearer token of the admin API: 256 random bits.
+func newToken() (string, error) {
+	var b [32]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return "", fmt.Errorf("make admin token: %w", err)
+	}
+	return hex.EncodeToString(b[:]), nil
+}
+
+// bootstrap makes the first state and remembers it.
+func (d *devServer) bootstrap(ctx context.Context, key func() (*apiKey, error)) error {
+	b := &bootstrap{node: d.node, seed: d.seed, dir: d.dir, key: once(key, newAPIKey), first: &d.first}
+	if b.seed == nil {
+		var salt [32]byte
+		if _, err := rand.Read(salt[:]); err != nil {
+			return fmt.Errorf("make ids: %w", err)
+		}
+		b.seed = defaultSeed(salt)
+	} else {
+		d.first.Seed = b.seed.sum
+	}
+	if err := b.run(ctx); err != nil {
+		return err
+	}
+	if err := d.snapshot(ctx); err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(d.first, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode state of dev: %w", err)
+	}
+	if d.Data == "" {
+		return nil
+	}
+	if err := writeAtomic(filepath.Join(d.dir, stateFile), append(text, '\n')); err != nil {
+		return fmt.Errorf("write state of dev: %w", err)
+	}
+	return nil
+}
+
+// inBackground begins make and gives a function that waits for its result.
+func inBackground[T any](create func() (T, error)) func() (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := create()
+		done <- result{value, err}
+	}()
+	return func() (T, error) {
+		r := <-done
+		return r.value, r.err
+	}
+}
+
+// once is first for the first call and then again for every other.
+func once[T any](first, again func() (T, error)) func() (T, error) {
+	used := false
+	return func() (T, error) {
+		if used {
+			return again()
+		}
+		used = true
+		return first()
+	}
+}
+
+func (d *devServer) routes() *server.Front {
+	region := keys.Region(d.node.regions[0].Name)
+	return &server.Front{
+		OCI: d.node.oci.RegionHandler(region), Alibaba: d.node.alibaba.Handler(region),
+		Admin: d.node.admin(d.reset), Health: d.node.health, Metrics: d.node.metrics.Handler(),
+	}
+}
+
+// url is the base URL of the APIs.
+func (d *devServer) url() string {
+	return d.front.Scheme() + "://" + net.JoinHostPort(d.host, strconv.Itoa(d.front.Port()))
+}

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"maps"
+	"net/http"
+	"strings"
+	"time"
+
+	"claviger/internal/audit"
+	"claviger/internal/config"
+	"claviger/internal/dialect"
+	"claviger/internal/dialect/admin"
+	"claviger/internal/dialect/alibaba"
+	"claviger/internal/dialect/oci"
+	"claviger/internal/engine"
+	"claviger/internal/identity"
+	"claviger/internal/keys"
+	"claviger/internal/kms"
+	"claviger/internal/seal"
+	"claviger/internal/server"
+	"claviger/internal/store"
+)
+
+// sweepInterval is how often what became due is performed. Everybody who asks sees it from its
+// due time on, performed or not.
+const sweepInterval = time.Second
+
+// settings are what a server is made of, as dev or serve decides.
+type settings struct {
+	mode       string // dev, serve
+	regions    []config.Region
+	hsm        kms.HSMPolicy
+	tombstones time.Duration
+	virtual    bool // the clock may be moved
+	hints      bool // refusals are explained to every caller
+	quotas     bool // the cloud's numbers of keys and aliases hold
+	rates      map[string]float64
+	xmlRoot    alibaba.XMLRoot
+	token      string // of the admin API
+	log        *slog.Logger
+
+	store  store.Store
+	seal   seal.Seal
+	audit  audit.Recorder
+	server *server.Server
+	vaults server.Vaults
+}
+
+// node is a server, ready to be opened.
+type node struct {
+	settings
+	service *kms.Service
+	pool    *engine.Pool
+	vaults  *vaultEndpoints
+	metrics *server.Metrics
+	health  *server.Health
+	oci     *oci.Dialect
+	alibaba *alibaba.Dialect
+}
+
+// newNode opens the service and puts the dialects in front of it. No vault is answering yet.
+func newNode(ctx context.Context, set settings) (*node, error) {
+	n := &node{settings: set, vaults: &vaultEndpoints{Vaults: set.vaults}}
+	n.metrics = server.NewMetrics(version())
+	n.pool = engine.NewPool(rand.Reader, map[keys.Spec]int{keys.RSA2048: 4, keys.RSA3072: 2, keys.RSA4096: 2})
+	regions, ociNames, alibabaNames := n.regionNames()
+	var err error
+	n.service, err = kms.Open(ctx, kms.Config{
+		Store: set.store, Seal: set.seal, Audit: set.audit, Pool: n.pool, Rand: rand.Reader, Wall: time.Now, Log: set.log,
+		Regions: regions, HSM: set.hsm, Tombstones: set.tombstones, Virtual: set.virtual, Endpoints: endpointsOf{n.vaults},
+	})
+	if err != nil {
+		n.pool.Close()
+		return nil, err
+	}
+	n.health = server.NewHealth(n.service.Ready, set.log)
+	n.oci = oci.New(oci.Config{
+		Service: n.service, Regions: ociNames, VaultURL: n.vaults.vaultURL, Now: time.Now, Rand: rand.Reader,
+		Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Hints: set.hints, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
+	})
+	n.alibaba = alibaba.New(alibaba.Config{
+		Service: n.service, Regions: alibabaNames, Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics,
+		Limiter: n.limiter("alibaba/"), Quotas: set.quotas, Hints: set.hints, XMLRoot: set.xmlRoot,
+	})
+	n.vaults.handler = func(v *keys.Vault) http.Handler { return n.oci.VaultHandler(v.Region, v.ID) }
+	n.gauges()
+	return n, nil
+}
+
+func (n *node) regionNames() (regions []keys.Region, ociNames, alibabaNames map[keys.Region]string) {
+	ociNames, alibabaNames = map[keys.Region]string{}, map[keys.Region]string{}
+	for _, r := range n.regions {
+		region := keys.Region(r.Name)
+		regions = append(regions, region)
+		ociNames[region], alibabaNames[region] = r.OCI, r.Alibaba
+	}
+	return regions, ociNames, alibabaNames
+}
+
+// limiter throttles by the rates whose class begins with prefix, which the dialect leaves out.
+func (n *node) limiter(prefix string) *dialect.Limiter {
+	rates := map[string]float64{}
+	for class, rate := range n.rates {
+		if own, ok := strings.CutPrefix(class, prefix); ok {
+			rates[own] = rate
+		}
+	}
+	return dialect.NewLimiter(time.Now, rates)
+}
+
+// cloudRates are the clouds' requests per second, by API and class.
+func cloudRates() map[string]float64 {
+	rates := oci.CloudRates()
+	for class, rate := range alibaba.CloudLimits() {
+		rates["alibaba/"+class] = rate
+	}
+	return rates
+}
+
+// limits are the rates and quotas of a mode of config.Limits.
+func limits(mode string, own map[string]float64) (rates map[string]float64, quotas bool) {
+	switch mode {
+	case "cloud":
+		rates, quotas = cloudRates(), true
+	case "management":
+		rates = oci.WriteRates()
+	default:
+		rates = map[string]float64{}
+	}
+	maps.Copy(rates, own)
+	return rates, quotas
+}
+
+func (n *node) gauges() {
+	gauge := func(name, help string, value func(kms.Stats) float64) {
+		n.metrics.Gauge(name, help, func() float64 { return value(n.service.Stats()) })
+	}
+	gauge("claviger_keyring_entries", "Snapshots of keys, versions, vaults and credentials in memory.",
+		func(s kms.Stats) float64 { return float64(s.Keyring) })
+	gauge("claviger_nonces", "Signature nonces remembered in memory.",
+		func(s kms.Stats) float64 { return float64(s.Nonces) })
+	gauge("claviger_erasures_held", "Erasures that are due and held back because the clocks disagree.",
+		func(s kms.Stats) float64 { return float64(s.ErasuresHeld) })
+	gauge("claviger_clock_mismatch_seconds", "By how much the machine's clock disagrees with its own past.",
+		func(s kms.Stats) float64 { return s.ClockMismatch.Seconds() })
+	n.metrics.Gauge("claviger_ready", "1 while requests can be served: the store answers and the audit log can be written.",
+		func() float64 {
+			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+			defer cancel()
+			if n.service.Ready(ctx) != nil {
+				return 0
+			}
+			return 1
+		})
+}
+
+// admin is the admin API; reset is nil where there is none.
+func (n *node) admin(reset func(context.Context) error) http.Handler {
+	_, _, alibabaNames := n.regionNames()
+	return admin.New(admin.Config{
+		Service: n.service, Token: n.token, Mode: n.mode, Version: version(), Now: time.Now, Rand: rand.Reader,
+		Naming: []admin.Naming{ociNaming{n.oci.Namer()}, alibabaNaming{alibabaNames}},
+		Log:    n.log, Metrics: n.metrics, VaultURL: n.vaults.vaultURL, Reset: reset,
+		AddAccessKey: func(ctx context.Context, c *kms.Call, principal keys.ID) (*identity.CredentialRow, string, error) {
+			return addAccessKey(ctx, n.service, c, principal, rand.Reader)
+		},
+	})
+}
+
+// openVaults makes every vault answer, and makes the default vaults that are missing.
+func (n *node) openVaults(ctx context.Context) error {
+	vaults, err := n.service.AllVaults(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.vaults.match(vaults); err != nil {
+		return err
+	}
+	return n.service.CompleteVaults(ctx, n.service.System("CompleteVaults"))
+}
+
+// sweep performs what is due, once.
+func (n *node) sweep(ctx context.Context) {
+	if _, err := n.service.Sweep(ctx); err != nil {
+		n.log.Error("perform what is due", "error", err)
+	}
+}
+
+// run serves until ctx ends, and then lets what is under way finish for at most grace.
+func (n *node) run(ctx context.Context, grace time.Duration) error {
+	n.server.Every(sweepInterval, n.sweep)
+	<-ctx.Done()
+	n.health.Stopping()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	return n.server.Shutdown(end)
+}
+
+// close ends a node; the parts that it was given are their owner's to close. The pool is not
+// waited for: it may be in the middle of seconds of work that nobody needs any more.
+func (n *node) close() error {
+	err := n.server.Shutdown(ended())
+	n.service.Close()
+	go n.pool.Close()
+	return err
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"claviger/internal/audit"
+	"claviger/internal/config"
+	"claviger/internal/dialect/alibaba"
+	"claviger/internal/keys"
+	"claviger/internal/kms"
+	"claviger/internal/seal/file"
+	"claviger/internal/server"
+	"claviger/internal/store/sqlstore"
+)
+
+type serveCmd struct {
+	Config string `required:"" help:"Configuration of the server." placeholder:"FILE"`
+}
+
+// Run serves until it is told to stop.
+func (c *serveCmd) Run(a *app) (err error) {
+	cfg, err := config.Load(c.Config)
+	if err != nil {
+		return usageError{err}
+	}
+	log := newLogger(a.err, cfg.Log.Format, cfg.Log.Level)
+	undo := &cleanup{}
+	defer func() { err = errors.Join(err, undo.run()) }()
+
+	n, err := openServe(a.ctx, c.Config, cfg, log, undo)
+	if err != nil {
+		return stopped(a.ctx, err)
+	}
+	hosts, _ := n.vaults.Vaults.(*server.Hosts)
+	if err := n.listen(cfg, hosts); err != nil {
+		return err
+	}
+	log.Info("serving", "version", version(), "data", cfg.Data, "regions", len(cfg.Regions), "admin", cfg.Admin.Listen)
+	if cfg.TLS.CertFile == "" {
+		log.Warn("serving plain HTTP: put a TLS proxy in front, or set [tls]")
+	}
+	n.pool.Start()
+	if events, ok := n.audit.(*audit.Log); ok && cfg.Audit.Retention > 0 {
+		prune := func(context.Context) { n.prune(events, cfg.Audit.Retention.Std()) }
+		prune(a.ctx)
+		n.server.Every(time.Hour, prune)
+	}
+	err = n.run(a.ctx, cfg.Server.ShutdownTimeout.Std())
+	log.Info("stopped")
+	return err
+}
+
+// prune removes the audit log's segments that are older than their retention.
+func (n *node) prune(events *audit.Log, retention time.Duration) {
+	removed, err := events.Prune(time.Now().Add(-retention))
+	if err != nil {
+		n.log.Error("remove old audit segments", "error", err)
+	}
+	if removed > 0 {
+		n.log.Info("removed old audit segments", "count", removed)
+	}
+}
+
+// openServe opens all that cfg names and creates none of it.
+func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.Logger, undo *cleanup) (*node, error) {
+	token, err := readToken(cfg.Admin.TokenFile)
+	if err == nil && token == "" {
+		err = fmt.Errorf("%s is empty", cfg.Admin.TokenFile)
+	}
+	if err != nil {
+		return nil, suggestInit(path, err)
+	}
+	rates, quotas := limits(cfg.Limits.Mode, cfg.Limits.Rates)
+	set := settings{
+		mode: "serve", regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(),
+		quotas: quotas, rates: rates, xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), token: token, log: log,
+	}
+	tlsConfig, err := serveTLS(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	set.server = server.New(serverOptions(*cfg, tlsConfig, log))
+	undo.add(func() error { return set.server.Shutdown(ended()) })
+	if set.vaults, err = serveVaults(cfg, set.server); err != nil {
+		return nil, err
+	}
+	if set.seal, err = file.Open(cfg.Seal.File, rand.Reader); err != nil {
+		return nil, suggestInit(path, err)
+	}
+	undo.add(set.seal.Close)
+	if set.store, err = sqlstore.OpenSQLite(ctx, sqlstore.Options{Dir: cfg.Data, Log: log}); err != nil {
+		return nil, suggestInit(path, err)
+	}
+	undo.add(set.store.Close)
+	events, err := audit.Open(cfg.Audit.Dir, audit.Options{
+		Node: hostname(), Clock: time.Now, Rand: rand.Reader, Durable: cfg.Audit.Durable, SegmentSize: cfg.Audit.SegmentMiB << 20,
+	})
+	if err != nil {
+		return nil, err
+	}
+	undo.add(events.Close)
+	set.audit = events
+	n, err := newNode(ctx, set)
+	if err != nil {
+		return nil, err
+	}
+	undo.add(n.close)
+	return n, n.openVaults(ctx)
+}
+
+// suggestInit says what makes a missing thing.
+func suggestInit(path string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%w; run \"claviger init --config %s\" once to create database, root key and admin token", err, path)
+	}
+	return err
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "node" // only a label in the audit log
+	}
+	return name
+}
+
+func xmlRoot(s string) alibaba.XMLRoot {
+	if s == "operation" {
+		return alibaba.RootByOperation
+	}
+	return alibaba.XMLRoot(s)
+}
+
+// serveTLS is the certificate of cfg; nil without one.
+func serveTLS(cfg *config.Config, log *slog.Logger) (*tls.Config, error) {
+	if cfg.TLS.CertFile == "" {
+		return nil, nil
+	}
+	cert, err := server.LoadCertificate(cfg.TLS.CertFile, cfg.TLS.KeyFile, log)
+	if err != nil {
+		return nil, err
+	}
+	return cert.Config(), nil
+}
+
+func serveVaults(cfg *config.Config, srv *server.Server) (server.Vaults, error) {
+	switch cfg.Vaults.Mode {
+	case "ports":
+		first, last, err := cfg.Vaults.PortRange()
+		if err != nil {
+			return nil, err
+		}
+		return server.NewPorts(srv, cfg.Vaults.Listen, first, last, cfg.Vaults.Advertise), nil
+	case "hosts":
+		return server.NewHosts(cfg.Vaults.Template, config.HostMark), nil
+	}
+	return nil, fmt.Errorf("unknown vaults.mode %q", cfg.Vaults.Mode)
+}
+
+// listen binds the regions' listeners and the admin API's, and begins to answer on all of them.
+func (n *node) listen(cfg *config.Config, hosts *server.Hosts) error {
+	handlers := map[*server.Endpoint]http.Handler{}
+	for _, r := range cfg.Regions {
+		e, err := n.server.Bind(r.Listen)
+		if err != nil {
+			return fmt.Errorf("listen for region %s: %w", r.Name, err)
+		}
+		handlers[e] = &server.Front{
+			OCI: n.oci.RegionHandler(keys.Region(r.Name)), Alibaba: n.alibaba.Handler(keys.Region(r.Name)),
+			Health: n.health, Hosts: hosts, Advertise: r.Advertise,
+		}
+	}
+	bind := n.server.Bind
+	if config.Loopback(cfg.Admin.Listen) {
+		bind = n.server.BindPlain
+	}
+	e, err := bind(cfg.Admin.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for the admin API: %w", err)
+	}
+	handlers[e] = &server.Front{
+		OCI: http.NotFoundHandler(), Alibaba: http.NotFoundHandler(),
+		Admin: n.admin(nil), Health: n.health, Metrics: n.metrics.Handler(),
+	}
+	for e, h := range handlers {
+		if err := e.Serve(h); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adminURL is the base URL of the admin API of a server on this machine.
+func adminURL(cfg *config.Config) string {
+	host, port, _ := net.SplitHostPort(cfg.Admin.Listen) // the configuration was checked
+	if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+		host = "127.0.0.1"
+	}
+	scheme := "http"
+	if cfg.TLS.CertFile != "" && !config.Loopback(cfg.Admin.Listen) {
+		scheme = "https"
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
