@@ -76,6 +76,10 @@ func shapeOf(s keys.Spec) (shape, bool) {
 	return shapes[i], true
 }
 
+// Visible reports whether OCI shows a key. One that it does not show is not listed and answered
+// as not found.
+func Visible(k *keys.Key) bool { return visible(k) }
+
 // visible reports whether OCI shows a key.
 func visible(k *keys.Key) bool {
 	_, ok := shapeOf(k.Spec)
