@@ -156,8 +156,14 @@ func fieldName(e *keys.Error, m *match) string {
 	if own, ok := fieldNames[name]; ok {
 		name = own
 	}
-	if e.Field == "algorithm" && m != nil && (m.op.Action == keys.Sign || m.op.Action == keys.Verify) {
-		name = "signingAlgorithm"
+	if e.Field == "algorithm" && m != nil {
+		switch m.op.Action {
+		case keys.Sign, keys.Verify:
+			name = "signingAlgorithm"
+		case keys.GenerateDataKey: // it names no algorithm: the key is the wrong one
+			name = "keyId"
+		default:
+		}
 	}
 	if !plainField(name) {
 		return ""
