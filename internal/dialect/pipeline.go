@@ -105,8 +105,8 @@ func (p *Pipeline) fail(x *Exchange, err error) {
 		return // the answer was under way when it failed; the connection is closed by net/http
 	}
 	e := keys.AsError(err)
-	if e.Hint != "" && (p.Hints || p.Service.IsAdmin(x.Call.Who)) {
-		x.Header().Set(HintHeader, headerText(e.Hint))
+	if text := hint(e); text != "" && (p.Hints || p.Service.IsAdmin(x.Call.Who)) {
+		x.Header().Set(HintHeader, headerText(text))
 	}
 	p.Wire.Fail(x, e)
 }

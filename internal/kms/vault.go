@@ -316,12 +316,13 @@ func (s *Service) CancelVaultDeletion(ctx context.Context, c *Call, ref VaultRef
 // exactly the least retention computed it before the server received it.
 const retentionSlack = time.Minute
 
-// retention checks a wished erasure time against the profile's window; zero is the default.
+// retention checks a wished erasure time against the profile's window; zero is the default. Clouds
+// show whole seconds, so the time that counts is one: what is shown is when it happens.
 func retention(at, now time.Time, w keys.Window) (time.Time, error) {
 	if at.IsZero() {
-		return now.Add(w.Default), nil
+		at = now.Add(w.Default)
 	}
-	at = at.UTC().Truncate(time.Microsecond)
+	at = at.UTC().Truncate(time.Second)
 	if d := at.Sub(now); d < w.Min-retentionSlack || d > w.Max+retentionSlack {
 		return at, keys.Invalid("timeOfDeletion", fmt.Sprintf(
 			"must be %d to %d days from now; the server's time is %s", int(w.Min/keys.Day), int(w.Max/keys.Day), now.Format(time.RFC3339)))
