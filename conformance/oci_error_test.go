@@ -103,7 +103,7 @@ func TestOCISignatureForms(t *testing.T) {
 				"another query":    func(r *http.Request) { r.URL.RawQuery = "x=y" },
 				"another host":     func(r *http.Request) { r.Host = "example.org" },
 				"another body":     func(r *http.Request) { r.Body = http.NoBody; r.ContentLength = 0 },
-				"another method":   func(r *http.Request) { r.Method = http.MethodPost },
+				"another method":   func(r *http.Request) { r.Method = http.MethodGet },
 				"another digest":   func(r *http.Request) { r.Header.Set("X-Content-Sha256", "x") },
 				"no Authorization": func(r *http.Request) { r.Header.Del("Authorization") },
 				"another scheme":   func(r *http.Request) { r.Header.Set("Authorization", "Bearer x") },

@@ -16,7 +16,8 @@ type Principal struct {
 	Fingerprint string // of the API signing key
 	AccountID   string
 	AccessKeyID string
-	Secret      string // of the access key
+	Secret      string   // of the access key
+	Credentials []string // ids of both credentials in the admin API
 }
 
 // named is what the admin API answers to whatever is created.
@@ -53,7 +54,7 @@ func (a *Admin) NewPrincipal(t testing.TB, tenant, name, role, publicKey string)
 	access := a.create(t, "credentials", map[string]any{"principal": principal.ID})
 	return Principal{
 		ID: principal.ID, Tenant: tenant, User: principal.Names.OCI, Fingerprint: signing.Fingerprint,
-		AccessKeyID: access.Name, Secret: access.Secret,
+		AccessKeyID: access.Name, Secret: access.Secret, Credentials: []string{signing.ID, access.ID},
 	}
 }
 
