@@ -251,13 +251,14 @@ func (sqliteEngine) uniqueViolation(err error) bool {
 // was freed there; only a view that still reads the old log can stand in the way, so it is
 // asked again until none does.
 func (e sqliteEngine) scrub(ctx context.Context, s *Store) error {
-	if !e.files {
-		return nil
-	}
 	for {
 		busy := 1
 		r := newRequest(ctx)
 		r.alone = func(session *session) error {
+			if !e.files {
+				busy = 0
+				return nil
+			}
 			var pages, moved int
 			return errors.Join(
 				session.one(context.Background(), "PRAGMA busy_timeout(0)", nil, []any{new(int)}),
