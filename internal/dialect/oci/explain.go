@@ -60,9 +60,8 @@ func guesses(r *http.Request) []guess {
 	if err != nil {
 		name, port = r.Host, ""
 	}
-	host(name)
-	for _, n := range []string{"localhost", "127.0.0.1", "[::1]", name} {
-		for _, p := range []string{port, "80", "443"} {
+	for _, n := range []string{name, "localhost", "127.0.0.1", "[::1]"} {
+		for _, p := range []string{"", port, "80", "443"} {
 			host(strings.TrimSuffix(n+":"+p, ":"))
 		}
 	}

@@ -83,6 +83,7 @@ type signer struct {
 	get     string   // what is signed without a body
 	post    string   // and with one
 	content string   // Content-Type
+	host    string   // signed in place of the URL's; "" is the URL's
 }
 
 // The three forms that Oracle's SDKs write.
@@ -156,6 +157,9 @@ func (s *signer) text(req *http.Request, names string, length int) string {
 			value = strings.ToLower(req.Method) + " " + req.URL.RequestURI()
 		case "host":
 			value = req.URL.Host
+			if s.host != "" {
+				value = s.host
+			}
 		case "content-length":
 			value = fmt.Sprint(length)
 		}
