@@ -119,10 +119,10 @@ func (t *tx) Count(c store.Counter) (int, error) {
 		q.and("owner = ?", (*idCol)(&c.Key))
 	case c.Key.IsZero():
 		q.and("owner = ?", (*idCol)(&c.Tenant))
+		q.region(&c.Region)
 	default:
 		return 0, fmt.Errorf("no total of a key's %s is kept", c.Type)
 	}
-	q.region(&c.Region)
 	q.in("spec", c.Specs)
 	var n int
 	if err := t.one("SELECT COALESCE(SUM(n), 0) FROM counters"+q.text(), q.args, &n); err != nil {
