@@ -70,12 +70,12 @@ func (in *exchange) read(x *dialect.Exchange) error {
 	if len(x.Body) > 0 {
 		media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 		if err != nil || media != "application/x-www-form-urlencoded" {
-			return keys.Malformed(errors.New("the body is not application/x-www-form-urlencoded"))
+			return malformed(errors.New("the body is not application/x-www-form-urlencoded"))
 		}
 		form = string(x.Body)
 	}
 	if err := in.params.parse(r.URL.RawQuery, form); err != nil {
-		return keys.Malformed(fmt.Errorf("read parameters: %w", err))
+		return malformed(fmt.Errorf("read parameters: %w", err))
 	}
 	switch format := in.params.value("Format"); {
 	case strings.EqualFold(format, "XML"):
@@ -88,6 +88,11 @@ func (in *exchange) read(x *dialect.Exchange) error {
 		return refuse(keys.KindInvalid, codeNoAction, "path", "every operation is at the path /")
 	}
 	return nil
+}
+
+// malformed refuses a request that cannot be read. The cause names parameters, not values.
+func malformed(err error) error {
+	return &keys.Error{Kind: keys.KindMalformed, Hint: err.Error()}
 }
 
 // claim finds the scheme and reads its claim.

@@ -199,7 +199,7 @@ func checkRefusal(t testing.TB, c *cloud, r reply) {
 		r.at("RequestId") == "" || r.at("RequestId") != r.header.Get("X-Acs-Request-Id") || !strings.Contains(r.at("Recommend"), r.at("Code")) {
 		t.Errorf("form of %s", r)
 	}
-	if r.header.Get(dialect.HintHeader) == "" && !strings.HasPrefix(r.code(), "404") && r.at("Code") != "ParseRequestParameterException" && r.at("Message") != "The specified parameter is not valid." {
+	if r.header.Get(dialect.HintHeader) == "" {
 		t.Errorf("no hint with %s", r)
 	}
 }

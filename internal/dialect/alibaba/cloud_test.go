@@ -182,8 +182,9 @@ func (c *cloud) callAs(t testing.TB, who kmstest.Tenant, action string, params .
 
 func set(values url.Values, params []string) {
 	for _, p := range params {
-		name, value, _ := strings.Cut(p, "=")
-		values.Set(name, value)
+		if name, value, _ := strings.Cut(p, "="); name != "" {
+			values.Set(name, value)
+		}
 	}
 }
 
