@@ -359,6 +359,7 @@ func setRotation(k *keys.Key, p RotationPolicy, m *mutation) error {
 	if base.IsZero() {
 		base = k.LastVersionAt
 	}
-	k.Rotation.Next = base.Add(interval)
+	passed := max(0, k.LastVersionAt.Sub(base)/interval)
+	k.Rotation.Next = base.Add((passed + 1) * interval)
 	return nil
 }
