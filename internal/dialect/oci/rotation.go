@@ -68,6 +68,9 @@ func (q *scheduleFields) field(r *reader, name []byte) bool {
 	return true
 }
 
+// firstYear is the year of the API's version: no schedule starts before it.
+const firstYear = 2018
+
 // checkRotation wants a switch with the details, and an interval with a rotation that is switched on; in
 // an update the interval that there is may stay. Details of a rotation that is switched off have
 // no effect, which the answer says: Terraform sends them.
@@ -75,6 +78,8 @@ func (q *rotationDetails) checkRotation(in *input, update bool) error {
 	switch {
 	case q.days != nil && (*q.days < 60 || *q.days > 365):
 		return keys.Invalid("autoKeyRotationDetails.rotationIntervalInDays", "autoKeyRotationDetails.rotationIntervalInDays must be 60 to 365")
+	case !q.start.IsZero() && q.start.Year() < firstYear:
+		return keys.Invalid("autoKeyRotationDetails.timeOfScheduleStart", "autoKeyRotationDetails.timeOfScheduleStart lies before there was such a service")
 	case q.given && q.enabled == nil:
 		return keys.Invalid("autoKeyRotationDetails", "autoKeyRotationDetails needs isAutoRotationEnabled beside it")
 	case q.given && !*q.enabled:
