@@ -73,9 +73,12 @@ func (r *readyFile) write(path string) error {
 	return nil
 }
 
-// writeAtomic makes content appear at path all at once, readable by its owner alone.
+// writeAtomic makes content appear at path all at once, readable by its owner alone. It is there
+// for good when this returns: the directory is synced too, without which a power cut could take
+// the name.
 func writeAtomic(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*") // mode 0600
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
@@ -87,5 +90,14 @@ func writeAtomic(path string, content []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return nil
+	return syncDir(dir)
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
