@@ -1,0 +1,582 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"claviger/internal/audit"
+	"claviger/internal/store"
+	"claviger/internal/store/sqlstore"
+	"claviger/internal/store/storetest"
+)
+
+// The chaos tests kill a server with SIGKILL at random moments, again and again on the same
+// data, while clients write. `make chaos` (KILLS=200) runs them alone; `go test` runs a short
+// version; -short skips them. The environment decides:
+//
+//	CLAVIGER_CHAOS_KILLS  how often the server is killed under load; 5 if not set
+//	CLAVIGER_CHAOS_SEED   makes a run choose as another one did, whose log names its seed. When
+//	                      calls meet within the server is still the scheduler's choice.
+//
+// After each kill it must hold that
+//
+//   - the files alone are sound: storetest.Check finds nothing on a copy of them, the chain of
+//     audit segments verifies, with torn lines only where a process was killed, and every call
+//     that was answered is audited;
+//   - the server starts, and every answered write is there: keys, versions, states, times. A
+//     write that was not answered is there or not. Repeated with its token it happens once;
+//   - every ciphertext opens and every signature verifies, of every version that is not
+//     scheduled for deletion, through either API; and none of those that are.
+const (
+	killsVariable = "CLAVIGER_CHAOS_KILLS"
+	seedVariable  = "CLAVIGER_CHAOS_SEED"
+)
+
+// chaosSeed is the seed of this run, and tells it.
+func chaosSeed(t *testing.T) uint64 {
+	t.Helper()
+	seed := rand.Uint64()
+	if text := os.Getenv(seedVariable); text != "" {
+		var err error
+		if seed, err = strconv.ParseUint(text, 0, 64); err != nil {
+			t.Fatalf("%s: %v", seedVariable, err)
+		}
+	}
+	t.Logf("to make the same choices again: %s=%d", seedVariable, seed)
+	return seed
+}
+
+func chaosKills(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv(killsVariable)
+	if text == "" {
+		return 5
+	}
+	kills, err := strconv.Atoi(text)
+	if err != nil || kills < 1 {
+		t.Fatalf("%s is %q, and should be how often to kill the server", killsVariable, text)
+	}
+	return kills
+}
+
+func TestChaos(t *testing.T) {
+	needsProcesses(t)
+	t.Parallel()
+	binary := build(t)
+	t.Run("UnderLoad", func(t *testing.T) {
+		t.Parallel()
+		seed := chaosSeed(t)
+		c := &chaos{
+			launch: launch{binary: binary, data: filepath.Join(t.TempDir(), "data")},
+			random: rand.New(rand.NewPCG(seed, 0)),
+			ledger: &ledger{},
+		}
+		c.begin(t)
+		for run := range chaosKills(t) {
+			c.run(t, run)
+			if t.Failed() {
+				t.Fatalf("stopped after kill %d", run+1)
+			}
+		}
+		c.end(t)
+	})
+	t.Run("FirstStart", func(t *testing.T) {
+		t.Parallel()
+		random := rand.New(rand.NewPCG(chaosSeed(t), 1))
+		for range max(3, chaosKills(t)/5) {
+			killFirstStart(t, binary, random)
+		}
+	})
+}
+
+// chaos is one database and what is known of it.
+type chaos struct {
+	*ledger
+	launch
+	random  *rand.Rand
+	kills   int
+	answers int
+	events  int64 // audit events of mutations that were looked at
+	clock   time.Time
+	moving  bool          // the clock moved in this run
+	workers [][]*knownKey // their own keys
+}
+
+const workers = 4
+
+// begin makes the key that all workers share.
+func (c *chaos) begin(t *testing.T) {
+	t.Helper()
+	s := start(t, c.launch)
+	caller := newCaller(t, s)
+	a := must(t, "create key", caller.createKey(t.Context(), "hub", aes256(), ""))
+	c.hub = &knownKey{name: a.text("id"), algorithm: "AES", state: enabled, touched: true}
+	c.hub.versions = []*knownVersion{{name: a.text("currentKeyVersion"), state: enabled}}
+	c.keys = []*knownKey{c.hub}
+	c.workers = make([][]*knownKey, workers)
+	s.stop(t)
+}
+
+// run starts the server, looks whether everything is there, writes, and kills it.
+func (c *chaos) run(t *testing.T, run int) {
+	t.Helper()
+	if c.random.IntN(4) == 0 {
+		c.killStart(t)
+	}
+	s := start(t, c.launch)
+	caller := newCaller(t, s)
+	c.look(t, caller, 10)
+	c.mutations, c.calls = map[string]string{}, map[string]string{}
+	c.moving = c.random.IntN(4) == 0 // the clock moves meanwhile, and what is due is erased
+
+	ctx := t.Context()
+	after := int64(1 + c.random.IntN(80)) // answers
+	var answered atomic.Int64
+	var killed atomic.Bool
+	enough := make(chan struct{})
+	var wg sync.WaitGroup
+	all := make([]*worker, workers)
+	for i := range all {
+		w := &worker{ledger: c.ledger, random: rand.New(rand.NewPCG(c.random.Uint64(), 0)), own: c.workers[i], rsa: run%8 == 0, moving: c.moving}
+		all[i] = w
+		wg.Go(func() {
+			w.run(ctx, caller, func() {
+				if answered.Add(1) == after {
+					close(enough)
+				}
+			}, func(what string, a answer) {
+				if !killed.Load() || a.err == nil {
+					t.Errorf("%s, which must be granted: %s", what, a)
+					killed.Store(true)
+					s.signal(syscall.SIGKILL)
+				}
+			})
+		})
+	}
+	if c.moving {
+		span := time.Duration(1+c.random.IntN(12)) * 24 * time.Hour
+		wg.Go(func() { c.advance(t, caller, span, killed.Load) })
+	}
+	more := time.Duration(c.random.IntN(3000)) * time.Microsecond
+	select {
+	case <-enough:
+		<-time.After(more)
+	case <-s.ended:
+	}
+	killed.Store(true)
+	s.kill()
+	wg.Wait()
+	c.kills++
+	c.answers += int(answered.Load())
+	for i, w := range all {
+		c.workers[i] = w.own
+	}
+	c.judgeFiles(t)
+}
+
+// killStart kills a server while it starts.
+func (c *chaos) killStart(t *testing.T) {
+	t.Helper()
+	s := begin(t, c.launch)
+	select {
+	case <-time.After(time.Duration(c.random.IntN(250)) * time.Millisecond):
+	case <-s.ended:
+		t.Errorf("the server ended by itself: %v\n%s", s.err, s.output(t))
+	}
+	s.kill()
+	c.kills++
+}
+
+// advance moves the clock by days.
+func (c *chaos) advance(t *testing.T, caller *caller, span time.Duration, dying func() bool) {
+	t.Helper()
+	a := caller.admin(t.Context(), http.MethodPost, "clock", map[string]any{"advance": span.String()})
+	if a.ok() {
+		c.mu.Lock()
+		c.clock = clockOf(t, a)
+		c.mu.Unlock()
+	} else if a.err == nil || !dying() {
+		t.Errorf("move the clock: %s", a)
+	}
+}
+
+// timeOf is a time of the admin API; the zero time when there is none.
+func timeOf(text string) time.Time {
+	at, _ := time.Parse(time.RFC3339, text)
+	return at
+}
+
+func clockOf(t *testing.T, a answer) time.Time {
+	t.Helper()
+	now, err := time.Parse(time.RFC3339, a.text("now"))
+	if err != nil {
+		t.Errorf("read the clock: %v: %s", err, a)
+	}
+	return now
+}
+
+// judgeFiles looks at what a killed server left, without starting one. The store is opened in a
+// copy: opening it tidies up, and the next server must be able to do that itself.
+func (c *chaos) judgeFiles(t *testing.T) {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "copy")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"claviger.db", "claviger.db-wal"} {
+		content, err := os.ReadFile(filepath.Join(c.data, name))
+		if err == nil {
+			write(t, filepath.Join(dir, name), content)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	s, err := sqlstore.OpenSQLite(t.Context(), sqlstore.Options{Dir: dir})
+	if err != nil {
+		t.Fatalf("open the store of a killed server: %v", err)
+	}
+	defer s.Close()
+	if err := storetest.Check(t.Context(), s); err != nil {
+		t.Errorf("the store of a killed server is broken: %v", err)
+	}
+	missing := c.mutations
+	err = s.View(t.Context(), func(tx store.Tx) error {
+		events, err := tx.Events(c.events, 0)
+		for _, e := range events {
+			c.events = e.Sequence
+			delete(missing, e.Event.Request)
+		}
+		return err
+	})
+	if err != nil {
+		t.Errorf("read audit events: %v", err)
+	}
+	for _, what := range missing {
+		t.Errorf("%s was answered, and is not audited", what)
+	}
+	c.judgeAudit(t)
+	if err := os.RemoveAll(dir); err != nil {
+		t.Error(err)
+	}
+}
+
+// judgeAudit verifies the audit segments.
+func (c *chaos) judgeAudit(t *testing.T) {
+	t.Helper()
+	report, err := audit.Walk(filepath.Join(c.data, "audit"), func(r audit.Record) error {
+		delete(c.calls, r.Event.Request)
+		return nil
+	})
+	if err != nil {
+		t.Errorf("the audit segments do not verify: %v", err)
+	}
+	for _, what := range c.calls {
+		t.Errorf("%s was answered, and is not in the audit segments", what)
+	}
+	if len(report.Torn) > c.kills {
+		t.Errorf("%d torn lines after %d kills", len(report.Torn), c.kills)
+	}
+	seen := map[string]bool{}
+	for _, torn := range report.Torn {
+		if seen[torn.File] {
+			t.Errorf("%s is torn twice", torn.File)
+		}
+		seen[torn.File] = true
+	}
+}
+
+// look compares a running server with what is known: all keys that were touched, and some others.
+func (c *chaos) look(t *testing.T, caller *caller, others int) {
+	t.Helper()
+	ctx := t.Context()
+	began := clockOf(t, must(t, "read the clock", caller.admin(ctx, http.MethodGet, "clock", nil)))
+	if began.Before(c.clock) {
+		t.Errorf("the clock shows %v, and was at %v before", began, c.clock)
+	}
+	for _, s := range c.repeats {
+		if c.moving { // the token may be forgotten
+			s.lost()
+			continue
+		}
+		a := must(t, "repeat with its token: "+s.what, s.send(ctx, caller))
+		s.done(a)
+		if again := must(t, "repeat once more: "+s.what, s.send(ctx, caller)); again.text("id") != a.text("id") {
+			t.Errorf("%s, repeated with its token, made %s and then %s", s.what, a.text("id"), again.text("id"))
+		}
+	}
+	c.repeats = nil
+	c.adopt(t, caller)
+	for _, k := range slices.Clone(c.keys) {
+		if k.touched || c.random.IntN(len(c.keys)) < others || others < 0 {
+			c.lookAt(ctx, t, caller, k, others < 0)
+			k.touched = k == c.hub
+		}
+	}
+	c.clock = clockOf(t, must(t, "read the clock", caller.admin(ctx, http.MethodGet, "clock", nil)))
+}
+
+// adopt finds keys whose creation was not answered.
+func (c *chaos) adopt(t *testing.T, caller *caller) {
+	t.Helper()
+	known := map[string]*knownKey{}
+	for _, k := range c.keys {
+		known[k.name] = k
+	}
+	for cursor := ""; ; {
+		query := url.Values{"limit": {"500"}, "cursor": {cursor}}
+		if cursor == "" {
+			query.Del("cursor")
+		}
+		a := must(t, "list keys", caller.admin(t.Context(), http.MethodGet, "keys?"+query.Encode(), nil))
+		var page struct {
+			Items []shown
+			Next  string
+		}
+		if err := json.Unmarshal(a.body, &page); err != nil {
+			t.Fatalf("parse %s: %v", a.body, err)
+		}
+		for _, k := range page.Items {
+			name := k.Names["oci"]
+			if known[name] != nil {
+				delete(known, name)
+				continue
+			}
+			if c.maybe--; c.maybe < 0 {
+				t.Errorf("key %s is there, and nobody made it", name)
+			}
+			c.keys = append(c.keys, &knownKey{name: name, algorithm: k.algorithm(), state: enabled, touched: true, maybe: 1})
+		}
+		if cursor = page.Next; cursor == "" {
+			break
+		}
+	}
+	for name, k := range known {
+		if !c.buried(k.until) {
+			t.Errorf("key %s was answered and is not listed", name)
+		}
+		c.keys = slices.DeleteFunc(c.keys, func(other *knownKey) bool { return other == k })
+	}
+	c.maybe = 0
+}
+
+// tombstones is how long what was erased is still shown.
+const tombstones = 90 * 24 * time.Hour
+
+// buried reports whether something that was to be erased at a time need not be shown any more.
+func (c *chaos) buried(until time.Time) bool {
+	return !until.IsZero() && !c.clock.Before(until.Add(tombstones))
+}
+
+// algorithm is the family of a key's spec.
+func (k *shown) algorithm() string {
+	switch {
+	case strings.HasPrefix(k.Spec, "AES"):
+		return "AES"
+	case strings.HasPrefix(k.Spec, "RSA"):
+		return "RSA"
+	}
+	return "ECDSA"
+}
+
+// lookAt compares one key with what is known, and takes over what was in doubt.
+func (c *chaos) lookAt(ctx context.Context, t *testing.T, caller *caller, k *knownKey, everything bool) {
+	t.Helper()
+	now := func() time.Time {
+		return clockOf(t, must(t, "read the clock", caller.admin(ctx, http.MethodGet, "clock", nil)))
+	}
+	m := moment{before: now()}
+	is := caller.show(ctx, t, k.name)
+	m.after = now()
+	if !m.allows(is.State, k.state, k.doubt, is.DeleteAt) {
+		t.Errorf("key %s is %s until %q at %v; it was answered that it is %s (in doubt: %q)", k.name, is.State, is.DeleteAt, m, k.state, k.doubt)
+	}
+	if k.state = is.State; k.state != pending {
+		k.before = ""
+	} else if k.before == "" {
+		k.before = enabled
+	}
+	k.doubt, k.alibaba, k.until = "", "", timeOf(is.DeleteAt)
+	if k.algorithm != "RSA" {
+		k.alibaba = is.Names["alibaba"]
+	}
+	known := map[string]*knownVersion{}
+	for _, v := range k.versions {
+		known[v.name] = v
+	}
+	k.versions = nil
+	for _, v := range is.Versions {
+		was := known[v.Names["oci"]]
+		if was == nil {
+			was = &knownVersion{name: v.Names["oci"], state: enabled}
+			if k.maybe--; k.maybe < 0 {
+				t.Errorf("key %s has version %s, and nobody made it", k.name, was.name)
+			}
+		}
+		delete(known, was.name)
+		if is.State == deleted {
+			if v.State != deleted {
+				t.Errorf("version %s of an erased key is %s", was.name, v.State)
+			}
+		} else if !m.allows(v.State, was.state, was.doubt, v.DeleteAt) {
+			t.Errorf("version %s is %s until %q at %v; it was answered that it is %s (in doubt: %q)", was.name, v.State, v.DeleteAt, m, was.state, was.doubt)
+		}
+		was.state, was.doubt, was.until = v.State, "", timeOf(v.DeleteAt)
+		k.versions = append(k.versions, was)
+	}
+	for name, v := range known {
+		if !c.buried(v.until) {
+			t.Errorf("version %s was answered and is lost", name)
+		}
+	}
+	k.maybe = 0
+	if len(is.Versions) > 0 && is.State != deleted && is.Primary != is.Versions[len(is.Versions)-1].ID {
+		t.Errorf("key %s: the primary version %s is not the newest", k.name, is.Primary)
+	}
+	c.lookAtUses(ctx, t, caller, k, &is, everything)
+}
+
+// lookAtUses opens what was encrypted since the last look, and some of what was before.
+func (c *chaos) lookAtUses(ctx context.Context, t *testing.T, caller *caller, k *knownKey, is *shown, everything bool) {
+	t.Helper()
+	state := map[string]string{}
+	for _, v := range is.Versions {
+		state[v.ID.String()], state[v.Names["oci"]] = v.State, v.State
+	}
+	for i, u := range k.used {
+		if i < k.checked && !everything && c.random.IntN(k.checked) >= 3 {
+			continue
+		}
+		usable := is.State == enabled && state[u.version] == enabled
+		a := c.open(ctx, caller, k, u)
+		switch {
+		case a.err != nil || a.status >= http.StatusInternalServerError:
+			t.Errorf("use %d of %s key %s: %s", i, k.algorithm, k.name, a)
+		case usable && !a.ok():
+			t.Errorf("use %d of %s key %s is lost: %s", i, k.algorithm, k.name, a)
+		case !usable && a.ok():
+			t.Errorf("use %d of %s key %s, which is %s with version %s %s, is answered", i, k.algorithm, k.name, is.State, u.version, state[u.version])
+		case usable && a.text("plaintext")+a.text("Plaintext") != u.plaintext && !strings.Contains(string(a.body), `"isSignatureValid":true`):
+			t.Errorf("use %d of %s key %s: %s opens as %s", i, k.algorithm, k.name, u.plaintext, a)
+		}
+	}
+	k.checked = len(k.used)
+	if is.State == enabled && len(k.used) == 0 {
+		caller.use(ctx, t, k.name)
+	}
+}
+
+// open decrypts or verifies, through either API.
+func (c *chaos) open(ctx context.Context, caller *caller, k *knownKey, u use) answer {
+	switch {
+	case k.algorithm == "ECDSA":
+		body := signature(k.name, u.plaintext)
+		body["keyVersionId"], body["signature"] = u.version, u.ciphertext
+		return caller.data(ctx, "verify", body)
+	case k.algorithm == "RSA":
+		return caller.data(ctx, "decrypt", map[string]any{
+			"keyId": k.name, "keyVersionId": u.version, "ciphertext": u.ciphertext, "encryptionAlgorithm": oaep,
+		})
+	case c.random.IntN(2) == 0:
+		return caller.alibaba(ctx, "Decrypt", "CiphertextBlob", u.ciphertext)
+	}
+	return caller.decrypt(ctx, k.name, u.ciphertext)
+}
+
+// end brings every key back that can be, opens everything, and stops the server in order.
+func (c *chaos) end(t *testing.T) {
+	t.Helper()
+	s := start(t, c.launch)
+	caller := newCaller(t, s)
+	c.look(t, caller, 0)
+	for _, k := range c.keys {
+		c.restore(t, caller, k)
+	}
+	c.look(t, caller, -1)
+	s.stop(t)
+	sound(t, c.data)
+	c.judgeAudit(t)
+	uses := 0
+	for _, k := range c.keys {
+		uses += len(k.used)
+	}
+	t.Logf("%d kills, %d answers, %d keys, %d ciphertexts and signatures, %d audit events of changes", c.kills, c.answers, len(c.keys), uses, c.events)
+}
+
+// restore makes a key and its versions usable, unless they are erased.
+func (c *chaos) restore(t *testing.T, caller *caller, k *knownKey) {
+	t.Helper()
+	ctx := t.Context()
+	is := caller.show(ctx, t, k.name)
+	switch {
+	case is.State == pending:
+		must(t, "restore", caller.act(ctx, k.name, "actions/cancelDeletion"))
+		if is = caller.show(ctx, t, k.name); is.State != disabled {
+			break
+		}
+		fallthrough
+	case is.State == disabled:
+		must(t, "enable", caller.act(ctx, k.name, "actions/enable"))
+	}
+	if is.State == deleted {
+		return
+	}
+	k.state = enabled
+	states := map[string]string{}
+	for _, v := range is.Versions {
+		if states[v.Names["oci"]] = v.State; v.State == pending {
+			must(t, "restore version", caller.act(ctx, k.name, "keyVersions/"+v.Names["oci"]+"/actions/cancelDeletion"))
+			states[v.Names["oci"]] = enabled
+		}
+	}
+	for _, v := range k.versions {
+		if state := states[v.name]; state != "" {
+			v.state = state
+		}
+	}
+}
+
+// killFirstStart kills a server during the first start on a new data directory. Nothing was
+// answered, so nothing can be lost; but the next start either works or says what to do.
+func killFirstStart(t *testing.T, binary string, random *rand.Rand) {
+	t.Helper()
+	l := launch{binary: binary, data: filepath.Join(t.TempDir(), "data")}
+	s := begin(t, l)
+	select {
+	case <-time.After(time.Duration(random.IntN(250)) * time.Millisecond):
+	case <-s.ended:
+		t.Fatalf("the server ended by itself: %v\n%s", s.err, s.output(t))
+	}
+	s.kill()
+	_, err := os.Stat(s.file)
+	again := begin(t, l)
+	if again.awaitReady(t) {
+		c := newCaller(t, again)
+		c.use(t.Context(), t, must(t, "create key", c.createKey(t.Context(), "k", aes256(), "")).text("id"))
+		again.stop(t)
+		sound(t, l.data)
+		return
+	}
+	if err == nil {
+		t.Errorf("the first start was ready before it was killed, and the next one refuses:\n%s", again.output(t))
+	}
+	if out := again.output(t); !strings.Contains(out, "first start that was broken off") || !strings.Contains(out, l.data) {
+		t.Errorf("the start after one that was broken off says:\n%s", out)
+	}
+}
