@@ -196,8 +196,14 @@ func (k *seedKey) check() error {
 	if _, err := k.usages(); err != nil {
 		return fmt.Errorf("key %s: %w", k.Name, err)
 	}
+	if err := carriedOver(k.OCI, k.Alibaba); err != nil {
+		return fmt.Errorf("key %s: %w", k.Name, err)
+	}
 	last := k.CreatedAt
 	for i, v := range k.Versions {
+		if err := carriedOver(v.OCI, v.Alibaba); err != nil {
+			return fmt.Errorf("key %s: version %d: %w", k.Name, i+1, err)
+		}
 		if !v.CreatedAt.IsZero() && v.CreatedAt.Before(last) {
 			return fmt.Errorf("key %s: version %d is older than what comes before it", k.Name, i+1)
 		}
@@ -209,6 +215,18 @@ func (k *seedKey) check() error {
 			return fmt.Errorf("key %s: version %d: %w", k.Name, i+1, err)
 		}
 		m.Wipe()
+	}
+	return nil
+}
+
+// carriedOver refuses names that would never be found: one that has the form of this server's own
+// is read as that, and must be the id itself.
+func carriedOver(ociName, alibabaName string) error {
+	if _, _, ok := oci.ParseName(ociName); ok {
+		return fmt.Errorf("oci = %q is an OCID of this server: give it as id", ociName)
+	}
+	if _, err := keys.ParseID(alibabaName); err == nil {
+		return fmt.Errorf("alibaba = %q is a UUID: give it as id", alibabaName)
 	}
 	return nil
 }
