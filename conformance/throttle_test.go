@@ -4,10 +4,12 @@ package conformance
 
 import (
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"testing"
 
+	"claviger/conformance/internal/alibaba"
 	"claviger/conformance/internal/live"
 	"claviger/conformance/internal/oracle"
 )
@@ -84,6 +86,27 @@ func TestOCIThrottling(t *testing.T) {
 			t.Fatalf("Encrypt: %v", err)
 		}
 	}
+}
+
+// Alibaba's asymmetric operations have 200 requests a second and account.
+func TestAlibabaThrottling(t *testing.T) {
+	t.Parallel()
+	server := start(t, live.Options{Limits: "cloud"})
+	a := throughAlibaba(t, server, alibaba.ACS3)
+	key := a.createKey(t, "EC_P256", forSigning).KeyID
+	version := a.versions(t, key)[0]
+	caller := rawCaller(server)
+	caller.action, caller.params = "GetPublicKey", url.Values{"KeyId": {key}, "KeyVersionId": {version}}
+	refused, sent := flood(4000, func() answer { return caller.send(t) })
+	want(t, "after "+strconv.Itoa(sent)+" requests", refused.refusal(), "429 Rejected.Throttling")
+	milliseconds, err := strconv.Atoi(refused.header.Get("x-acs-retry-after"))
+	if err != nil || milliseconds < 1 {
+		t.Errorf("x-acs-retry-after %q, want whole milliseconds", refused.header.Get("x-acs-retry-after"))
+	}
+	if sent < 200 {
+		t.Errorf("refused after %d requests, 200 a second are allowed", sent)
+	}
+	a.key(t, key) // reads are not throttled
 }
 
 // Asked for no limits, the server has none.
