@@ -197,7 +197,11 @@ func TestFuzz(t *testing.T) {
 	dir := module(t, map[string]string{
 		"p_test.go": header + `func FuzzFine(f *testing.F) {
 	f.Add([]byte("seed"))
+	f.Add([]byte("not this one"))
 	f.Fuzz(func(t *testing.T, in []byte) {
+		if string(in) == "not this one" {
+			t.Skip()
+		}
 		if len(in) > 2 && in[0] == 'a' && in[1] == 'b' {
 			t.Log(in)
 		}
@@ -215,6 +219,9 @@ func TestFuzz(t *testing.T) {
 `,
 	})
 	t.Chdir(dir)
+	if out, _, err := testsum(t, "-noskip", "--", "go", "test", "."); err != nil {
+		t.Errorf("an input that its target skips is a skipped test: %v\n%s", err, out)
+	}
 	out, _, err := testsum(t, "-fuzz", "500ms", "-keep")
 	if err == nil {
 		t.Error("no error although a fuzz target failed")
