@@ -128,7 +128,8 @@ func (o oci) scheduleKeyDeletion(t *testing.T, key string, at time.Time) keymana
 
 // encrypt seals plaintext under the current version; algorithm is empty for AES keys.
 func (o oci) encrypt(ctx context.Context, key string, plaintext []byte, aad map[string]string,
-	algorithm string) (keymanagement.EncryptedData, error) {
+	algorithm string,
+) (keymanagement.EncryptedData, error) {
 	sealed, err := o.Crypto.Encrypt(ctx, keymanagement.EncryptRequest{
 		EncryptDataDetails: keymanagement.EncryptDataDetails{
 			KeyId: &key, Plaintext: common.String(base64.StdEncoding.EncodeToString(plaintext)),
@@ -140,7 +141,8 @@ func (o oci) encrypt(ctx context.Context, key string, plaintext []byte, aad map[
 
 // decrypt opens ciphertext; algorithm is empty for AES keys, version is empty to let the server find it.
 func (o oci) decrypt(ctx context.Context, key, version, ciphertext string, aad map[string]string,
-	algorithm string) ([]byte, error) {
+	algorithm string,
+) ([]byte, error) {
 	details := keymanagement.DecryptDataDetails{
 		KeyId: &key, Ciphertext: &ciphertext, AssociatedData: aad,
 		EncryptionAlgorithm: keymanagement.DecryptDataDetailsEncryptionAlgorithmEnum(algorithm),
@@ -167,7 +169,8 @@ func (o oci) sign(ctx context.Context, key string, digest []byte, algorithm stri
 
 // verify says whether signature is the version's over digest.
 func (o oci) verify(ctx context.Context, key, version string, digest []byte, signature,
-	algorithm string) (bool, error) {
+	algorithm string,
+) (bool, error) {
 	verified, err := o.Crypto.Verify(ctx, keymanagement.VerifyRequest{VerifyDataDetails: keymanagement.VerifyDataDetails{
 		KeyId: &key, KeyVersionId: &version, Signature: &signature,
 		Message:          common.String(base64.StdEncoding.EncodeToString(digest)),

@@ -84,8 +84,10 @@ func TestReadyFile(t *testing.T) {
 	}
 	for section, fields := range map[string][]string{
 		"admin": {"endpoint", "token"},
-		"oci": {"vaultEndpoint", "region", "tenancy", "user", "fingerprint", "privateKeyFile", "configFile", "compartment",
-			"vaultId", "managementEndpoint", "cryptoEndpoint"},
+		"oci": {
+			"vaultEndpoint", "region", "tenancy", "user", "fingerprint", "privateKeyFile", "configFile", "compartment",
+			"vaultId", "managementEndpoint", "cryptoEndpoint",
+		},
 		"alibaba": {"endpoint", "regionId", "accountId", "accessKeyId", "accessKeySecret"},
 	} {
 		for _, field := range fields {
