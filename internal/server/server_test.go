@@ -206,73 +206,78 @@ func TestHeaderLimit(t *testing.T) {
 	}
 }
 
-// TestConnectionLimit holds the only connection that a listener may have: the next one is
-// served as soon as the first is closed, and not before.
-func TestConnectionLimit(t *testing.T) {
-	t.Parallel()
-	inside, release := make(chan struct{}, 2), make(chan struct{})
-	e := serve(t, newServer(t, Options{Connections: 1}), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		inside <- struct{}{}
-		<-release
-		_, _ = io.WriteString(w, "served")
-	}))
-	results := make(chan string, 2)
-	for range 2 {
-		go func() {
-			resp, err := client().Get(e.URL())
-			if err != nil {
-				results <- err.Error()
-				return
-			}
-			defer resp.Body.Close()
-			b, _ := io.ReadAll(resp.Body)
-			results <- string(b)
-		}()
-	}
-	<-inside
+// ready is a listener whose connections are there already.
+type ready struct {
+	net.Listener
+	closed chan struct{}
+}
+
+func (r ready) Accept() (net.Conn, error) {
 	select {
-	case <-inside:
-		t.Error("two connections are served at once")
+	case <-r.closed:
+		return nil, net.ErrClosed
 	default:
-	}
-	close(release)
-	for range 2 {
-		if got := <-results; got != "served" {
-			t.Errorf("a client got %q", got)
-		}
+		c, _ := net.Pipe()
+		return c, nil
 	}
 }
 
-func TestConnectionLimitClose(t *testing.T) {
+func (r ready) Close() error {
+	close(r.closed)
+	return nil
+}
+
+// TestConnectionLimit holds all connections that a listener may have: the next one is accepted
+// when one is closed, and not before; and closing the listener ends the waiting.
+func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l := limit(inner, 1)
-	c, err := net.Dial("tcp", inner.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	first, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer first.Close()
-	waiting := make(chan error, 1)
-	go func() {
-		_, err := l.Accept()
-		waiting <- err
-	}()
-	if err := l.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := <-waiting; !errors.Is(err, net.ErrClosed) {
-		t.Errorf("accept of a closed listener: %v", err)
-	}
-	if err := l.Close(); err != nil {
-		t.Errorf("second close: %v", err)
+	synctest.Test(t, func(t *testing.T) {
+		l := limit(ready{closed: make(chan struct{})}, 2)
+		accepted := make(chan net.Conn, 10)
+		over := make(chan error, 1)
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					over <- err
+					return
+				}
+				accepted <- c
+			}
+		}()
+		synctest.Wait()
+		if n := len(accepted); n != 2 {
+			t.Fatalf("%d connections are accepted at once, want 2", n)
+		}
+		first := <-accepted
+		for range 2 { // closing twice must not make room for two
+			if err := first.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		synctest.Wait()
+		if n := len(accepted); n != 2 {
+			t.Errorf("%d connections are open after one of two was closed and followed, want 2", n)
+		}
+		for range 2 {
+			if err := l.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+		if err := <-over; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("accept of a closed listener: %v", err)
+		}
+	})
+}
+
+// TestConnectionLimitServes goes through more connections than may be open at once.
+func TestConnectionLimitServes(t *testing.T) {
+	t.Parallel()
+	e := serve(t, newServer(t, Options{Connections: 1}), text("served"))
+	for range 5 {
+		if _, body := get(t, client(), e.URL()); body != "served" {
+			t.Errorf("a client got %q", body)
+		}
 	}
 }
 
