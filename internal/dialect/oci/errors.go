@@ -193,8 +193,9 @@ func nounName(t keys.Type) string {
 		return "key"
 	case keys.TypeVersion:
 		return "key version"
+	default:
+		return "resource"
 	}
-	return "resource"
 }
 
 // retryAfter is the whole seconds until a throttled request fits; "" for other errors.

@@ -3,8 +3,11 @@
 package oci
 
 import (
+	"context"
+
 	"claviger/internal/dialect"
 	"claviger/internal/keys"
+	"claviger/internal/kms"
 )
 
 // operation is one row of the table: what the pipeline needs, and what only OCI has.
@@ -57,6 +60,15 @@ const (
 	noHSMCluster  = "dedicated HSM clusters"
 )
 
+// op builds a row of an operation that is supported. A request that cannot be decoded, or a
+// response that cannot be written, does not compile.
+func op[Req any, Resp answer, P interface {
+	*Req
+	request
+}](name, route, class string, action keys.Action, fn func(context.Context, *kms.Call, *Req) (Resp, error)) dialect.Operation {
+	return dialect.Op(name, route, class, action, fn)
+}
+
 func gap(name, route, why string, on service) operation {
 	return operation{Operation: dialect.Unsupported(name, route, why), on: on}
 }
@@ -66,20 +78,20 @@ func (d *Dialect) vaultOperations() []operation {
 	const vaults, vault = "/20180608/vaults", "/20180608/vaults/{vaultId}"
 	return []operation{
 		gap("BackupVault", "POST "+vault+"/actions/backup", noBackup, onRegion),
-		{Operation: dialect.Op("CancelVaultDeletion", "POST "+vault+"/actions/cancelDeletion", provWrite, keys.CancelVaultDeletion, d.cancelVaultDeletion), headers: both},
-		{Operation: dialect.Op("ChangeVaultCompartment", "POST "+vault+"/actions/changeCompartment", provWrite, keys.MoveVault, d.changeVaultCompartment), headers: both},
-		{Operation: dialect.Op("CreateVault", "POST "+vaults, provWrite, keys.CreateVault, d.createVault), headers: retryToken},
+		{Operation: op("CancelVaultDeletion", "POST "+vault+"/actions/cancelDeletion", provWrite, keys.CancelVaultDeletion, d.cancelVaultDeletion), headers: both},
+		{Operation: op("ChangeVaultCompartment", "POST "+vault+"/actions/changeCompartment", provWrite, keys.MoveVault, d.changeVaultCompartment), headers: both},
+		{Operation: op("CreateVault", "POST "+vaults, provWrite, keys.CreateVault, d.createVault), headers: retryToken},
 		gap("CreateVaultReplica", "POST "+vault+"/actions/createReplica", noReplication, onRegion),
 		gap("DeleteVaultReplica", "POST "+vault+"/actions/deleteReplica", noReplication, onRegion),
-		{Operation: dialect.Op("GetVault", "GET "+vault, provRead, keys.ReadVault, d.getVault)},
+		{Operation: op("GetVault", "GET "+vault, provRead, keys.ReadVault, d.getVault)},
 		gap("GetVaultUsage", "GET "+vault+"/usage", noUsage, onRegion),
 		gap("ListVaultReplicas", "GET "+vault+"/actions/listReplicas", noReplication, onRegion),
-		{Operation: dialect.Op("ListVaults", "GET "+vaults, provRead, keys.ListVaults, d.listVaults), query: list},
+		{Operation: op("ListVaults", "GET "+vaults, provRead, keys.ListVaults, d.listVaults), query: list},
 		gap("RestoreVaultFromFile", "POST "+vaults+"/actions/restoreFromFile", noBackup, onRegion),
 		gap("RestoreVaultFromObjectStore", "POST "+vaults+"/actions/restoreFromObjectStore", noBackup, onRegion),
-		{Operation: dialect.Op("ScheduleVaultDeletion", "POST "+vault+"/actions/scheduleDeletion", provWrite, keys.ScheduleVaultDeletion, d.scheduleVaultDeletion), headers: both},
+		{Operation: op("ScheduleVaultDeletion", "POST "+vault+"/actions/scheduleDeletion", provWrite, keys.ScheduleVaultDeletion, d.scheduleVaultDeletion), headers: both},
 		gap("UpdateRegisteredVaultForMtls", "PUT "+vault+"/updateRegisteredVaultForMtls", noMTLS, onRegion),
-		{Operation: dialect.Op("UpdateVault", "PUT "+vault, provWrite, keys.UpdateVault, d.updateVault), headers: ifMatch},
+		{Operation: op("UpdateVault", "PUT "+vault, provWrite, keys.UpdateVault, d.updateVault), headers: ifMatch},
 	}
 }
 
@@ -88,26 +100,26 @@ func (d *Dialect) managementOperations() []operation {
 	const base, key, version = "/20180608/keys", "/20180608/keys/{keyId}", "/20180608/keys/{keyId}/keyVersions/{keyVersionId}"
 	table := []operation{
 		gap("BackupKey", "POST "+key+"/actions/backup", noBackup, onManagement),
-		{Operation: dialect.Op("CancelKeyDeletion", "POST "+key+"/actions/cancelDeletion", provWrite, keys.CancelKeyDeletion, d.cancelKeyDeletion), headers: both},
-		{Operation: dialect.Op("CancelKeyVersionDeletion", "POST "+version+"/actions/cancelDeletion", provWrite, keys.CancelVersionDeletion, d.cancelKeyVersionDeletion), headers: both},
-		{Operation: dialect.Op("ChangeKeyCompartment", "POST "+key+"/actions/changeCompartment", provWrite, keys.MoveKey, d.changeKeyCompartment), headers: both},
-		{Operation: dialect.Op("CreateKey", "POST "+base, mgmtWrite, keys.CreateKey, d.createKey), headers: retryToken},
-		{Operation: dialect.Op("CreateKeyVersion", "POST "+key+"/keyVersions", mgmtWrite, keys.Rotate, d.createKeyVersion), headers: retryToken},
-		{Operation: dialect.Op("DisableKey", "POST "+key+"/actions/disable", mgmtWrite, keys.DisableKey, d.disableKey), headers: both},
-		{Operation: dialect.Op("EnableKey", "POST "+key+"/actions/enable", mgmtWrite, keys.EnableKey, d.enableKey), headers: both},
-		{Operation: dialect.Op("GetKey", "GET "+key, mgmtRead, keys.ReadKey, d.getKey)},
-		{Operation: dialect.Op("GetKeyVersion", "GET "+version, mgmtRead, keys.ReadVersion, d.getKeyVersion)},
+		{Operation: op("CancelKeyDeletion", "POST "+key+"/actions/cancelDeletion", provWrite, keys.CancelKeyDeletion, d.cancelKeyDeletion), headers: both},
+		{Operation: op("CancelKeyVersionDeletion", "POST "+version+"/actions/cancelDeletion", provWrite, keys.CancelVersionDeletion, d.cancelKeyVersionDeletion), headers: both},
+		{Operation: op("ChangeKeyCompartment", "POST "+key+"/actions/changeCompartment", provWrite, keys.MoveKey, d.changeKeyCompartment), headers: both},
+		{Operation: op("CreateKey", "POST "+base, mgmtWrite, keys.CreateKey, d.createKey), headers: retryToken},
+		{Operation: op("CreateKeyVersion", "POST "+key+"/keyVersions", mgmtWrite, keys.Rotate, d.createKeyVersion), headers: retryToken},
+		{Operation: op("DisableKey", "POST "+key+"/actions/disable", mgmtWrite, keys.DisableKey, d.disableKey), headers: both},
+		{Operation: op("EnableKey", "POST "+key+"/actions/enable", mgmtWrite, keys.EnableKey, d.enableKey), headers: both},
+		{Operation: op("GetKey", "GET "+key, mgmtRead, keys.ReadKey, d.getKey)},
+		{Operation: op("GetKeyVersion", "GET "+version, mgmtRead, keys.ReadVersion, d.getKeyVersion)},
 		gap("GetReplicationStatus", "GET /20180608/replicaOperations/{replicationId}/status", noReplication, onManagement),
 		gap("GetWrappingKey", "GET /20180608/wrappingKeys", noImport, onManagement),
 		gap("ImportKey", "POST "+base+"/import", noImport, onManagement),
 		gap("ImportKeyVersion", "POST "+key+"/keyVersions/import", noImport, onManagement),
-		{Operation: dialect.Op("ListKeyVersions", "GET "+key+"/keyVersions", mgmtRead, keys.ListVersions, d.listKeyVersions), query: listQuery},
-		{Operation: dialect.Op("ListKeys", "GET "+base, mgmtRead, keys.ListKeys, d.listKeys), query: list},
+		{Operation: op("ListKeyVersions", "GET "+key+"/keyVersions", mgmtRead, keys.ListVersions, d.listKeyVersions), query: listQuery},
+		{Operation: op("ListKeys", "GET "+base, mgmtRead, keys.ListKeys, d.listKeys), query: list},
 		gap("RestoreKeyFromFile", "POST "+base+"/actions/restoreFromFile", noBackup, onManagement),
 		gap("RestoreKeyFromObjectStore", "POST "+base+"/actions/restoreFromObjectStore", noBackup, onManagement),
-		{Operation: dialect.Op("ScheduleKeyDeletion", "POST "+key+"/actions/scheduleDeletion", provWrite, keys.ScheduleKeyDeletion, d.scheduleKeyDeletion), headers: both},
-		{Operation: dialect.Op("ScheduleKeyVersionDeletion", "POST "+version+"/actions/scheduleDeletion", provWrite, keys.ScheduleVersionDeletion, d.scheduleKeyVersionDeletion), headers: both},
-		{Operation: dialect.Op("UpdateKey", "PUT "+key, mgmtWrite, keys.UpdateKey, d.updateKey), headers: ifMatch},
+		{Operation: op("ScheduleKeyDeletion", "POST "+key+"/actions/scheduleDeletion", provWrite, keys.ScheduleKeyDeletion, d.scheduleKeyDeletion), headers: both},
+		{Operation: op("ScheduleKeyVersionDeletion", "POST "+version+"/actions/scheduleDeletion", provWrite, keys.ScheduleVersionDeletion, d.scheduleKeyVersionDeletion), headers: both},
+		{Operation: op("UpdateKey", "PUT "+key, mgmtWrite, keys.UpdateKey, d.updateKey), headers: ifMatch},
 	}
 	for i := range table {
 		table[i].on = onManagement
@@ -117,12 +129,12 @@ func (d *Dialect) managementOperations() []operation {
 
 func (d *Dialect) cryptoOperations() []operation {
 	return []operation{
-		{Operation: dialect.Op("Decrypt", "POST /20180608/decrypt", unlimited, keys.Decrypt, d.decrypt), on: onCrypto},
-		{Operation: dialect.Op("Encrypt", "POST /20180608/encrypt", unlimited, keys.Encrypt, d.encrypt), on: onCrypto},
+		{Operation: op("Decrypt", "POST /20180608/decrypt", unlimited, keys.Decrypt, d.decrypt), on: onCrypto},
+		{Operation: op("Encrypt", "POST /20180608/encrypt", unlimited, keys.Encrypt, d.encrypt), on: onCrypto},
 		gap("ExportKey", "POST /20180608/exportKey", noExport, onCrypto),
-		{Operation: dialect.Op("GenerateDataEncryptionKey", "POST /20180608/generateDataEncryptionKey", unlimited, keys.GenerateDataKey, d.generateDataEncryptionKey), on: onCrypto},
-		{Operation: dialect.Op("Sign", "POST /20180608/sign", unlimited, keys.Sign, d.sign), on: onCrypto},
-		{Operation: dialect.Op("Verify", "POST /20180608/verify", unlimited, keys.Verify, d.verify), on: onCrypto},
+		{Operation: op("GenerateDataEncryptionKey", "POST /20180608/generateDataEncryptionKey", unlimited, keys.GenerateDataKey, d.generateDataEncryptionKey), on: onCrypto},
+		{Operation: op("Sign", "POST /20180608/sign", unlimited, keys.Sign, d.sign), on: onCrypto},
+		{Operation: op("Verify", "POST /20180608/verify", unlimited, keys.Verify, d.verify), on: onCrypto},
 	}
 }
 

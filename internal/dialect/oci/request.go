@@ -28,10 +28,15 @@ type request interface{ decode(in *input) error }
 // Decode reads the operation's parameters. What the API does not know is ignored, as Oracle's
 // service does, and named in a header of ours.
 func (w *wire) Decode(x *dialect.Exchange, req any) error {
-	in := &input{d: w.d, x: x, m: x.Params.(*match)}
+	q, decodes := req.(request)
+	m, found := x.Params.(*match)
+	if !decodes || !found {
+		return fmt.Errorf("decode %T: no operation of this dialect", req)
+	}
+	in := &input{d: w.d, x: x, m: m}
 	err := in.readQuery()
 	if err == nil {
-		err = req.(request).decode(in)
+		err = q.decode(in)
 	}
 	in.ignoreHeaders()
 	if len(in.ignored) > 0 {

@@ -3,6 +3,7 @@
 package oci
 
 import (
+	"fmt"
 	"time"
 
 	"claviger/internal/keys"
@@ -68,8 +69,12 @@ func (q *scheduleFields) field(r *reader, name []byte) bool {
 	return true
 }
 
-// firstYear is the year of the API's version: no schedule starts before it.
-const firstYear = 2018
+// The years in which a schedule may start: from that of the API's version, and such that every
+// time that follows from it has a year of four digits.
+const (
+	firstYear = 2018
+	lastYear  = 2999
+)
 
 // checkRotation wants a switch with the details, and an interval with a rotation that is switched on; in
 // an update the interval that there is may stay. Details of a rotation that is switched off have
@@ -78,8 +83,8 @@ func (q *rotationDetails) checkRotation(in *input, update bool) error {
 	switch {
 	case q.days != nil && (*q.days < 60 || *q.days > 365):
 		return keys.Invalid("autoKeyRotationDetails.rotationIntervalInDays", "autoKeyRotationDetails.rotationIntervalInDays must be 60 to 365")
-	case !q.start.IsZero() && q.start.Year() < firstYear:
-		return keys.Invalid("autoKeyRotationDetails.timeOfScheduleStart", "autoKeyRotationDetails.timeOfScheduleStart lies before there was such a service")
+	case !q.start.IsZero() && (q.start.Year() < firstYear || q.start.Year() > lastYear):
+		return keys.Invalid("autoKeyRotationDetails.timeOfScheduleStart", fmt.Sprintf("autoKeyRotationDetails.timeOfScheduleStart must lie in the years %d to %d", firstYear, lastYear))
 	case q.given && q.enabled == nil:
 		return keys.Invalid("autoKeyRotationDetails", "autoKeyRotationDetails needs isAutoRotationEnabled beside it")
 	case q.given && !*q.enabled:

@@ -49,7 +49,7 @@ func TestScripts(t *testing.T) {
 			}
 			s := &script{rig: newRig(t, nil), vars: map[string]string{}}
 			s.vars["tenancy"], s.vars["othertenancy"] = s.Tenant.Names[Name], s.Other.Names[Name]
-			s.vars["region"], s.vars["vault"], s.vars["othervault"] = s.region.URL, s.rig.vault(s.Tenant), s.rig.vault(s.Other)
+			s.vars["region"], s.vars["vault"], s.vars["othervault"] = s.region.URL, s.vault(s.Tenant), s.vault(s.Other)
 			s.newCompartment(t)
 			for i, f := range txtar.Parse(text).Files {
 				s.at = fmt.Sprintf("%s, step %d (%s)", file, i+1, f.Name)

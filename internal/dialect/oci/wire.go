@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -121,8 +122,12 @@ func fingerprint(x *dialect.Exchange) [32]byte {
 
 // Reply writes the answer of a handler.
 func (w *wire) Reply(x *dialect.Exchange, resp any) {
+	a, ok := resp.(answer)
+	if !ok {
+		panic(fmt.Errorf("answer %T: none of this dialect", resp))
+	}
 	w.head(x)
-	resp.(answer).write(x)
+	a.write(x)
 }
 
 // Fail writes an error by the error table.
