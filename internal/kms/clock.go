@@ -102,11 +102,7 @@ func (s *Service) Freeze(ctx context.Context, on bool) error {
 	}
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
-	now := s.clock.Now()
-	if on {
-		return s.setClock(ctx, &clockPoint{offset: now.Sub(s.clock.wall()), frozen: now})
-	}
-	return s.setClock(ctx, &clockPoint{offset: now.Sub(s.clock.wall())})
+	return s.setClock(ctx, s.clock.pointAt(s.clock.Now(), on))
 }
 
 // Advance moves the domain clock forward by d. What becomes due on the way happens one by
@@ -143,9 +139,16 @@ func (s *Service) ToNextEvent(ctx context.Context) (at time.Time, ok bool, err e
 }
 
 // advanceTo stops the clock at each due time up to target, sweeps there, and ends at target
-// in the mode it had before. s.sweeping is held.
-func (s *Service) advanceTo(ctx context.Context, target time.Time) error {
-	before := *s.clock.at.Load()
+// in the mode it had before. Each stop is stored before anything happens there: whatever ends
+// this halfway, no effect lies in the clock's future. s.sweeping is held.
+func (s *Service) advanceTo(ctx context.Context, target time.Time) (err error) {
+	reached := s.clock.at.Load()
+	frozen := !reached.frozen.IsZero()
+	defer func() {
+		if err != nil {
+			s.clock.at.Store(reached)
+		}
+	}()
 	for {
 		next, err := s.nextDue(ctx, target)
 		if err != nil {
@@ -154,23 +157,32 @@ func (s *Service) advanceTo(ctx context.Context, target time.Time) error {
 		if next == nil {
 			break
 		}
-		if now := s.clock.Now(); next.At.After(now) || before.frozen.IsZero() {
+		if now := s.clock.Now(); next.At.After(now) || !frozen {
 			at := next.At
 			if at.Before(now) {
 				at = now
 			}
-			s.clock.at.Store(&clockPoint{offset: before.offset, frozen: at})
+			stop := s.clock.pointAt(at, frozen)
+			if err := s.storeClock(ctx, stop); err != nil {
+				return err
+			}
+			reached = stop
+			s.clock.at.Store(&clockPoint{offset: stop.offset, frozen: at})
 		}
 		if n, err := s.sweep(ctx); err != nil || n == 0 {
-			s.clock.at.Store(&before)
 			return errors.Join(err, errIf(n == 0 && err == nil, "a due event did not take effect"))
 		}
 	}
-	p := &clockPoint{offset: target.Sub(s.clock.wall())}
-	if !before.frozen.IsZero() {
-		p.frozen = target
+	return s.setClock(ctx, s.clock.pointAt(target, frozen))
+}
+
+// pointAt is the position in which the clock shows at, running or standing still.
+func (c *clock) pointAt(at time.Time, frozen bool) *clockPoint {
+	p := &clockPoint{offset: at.Sub(c.wall())}
+	if frozen {
+		p.frozen = at
 	}
-	return s.setClock(ctx, p)
+	return p
 }
 
 func errIf(cond bool, text string) error {
@@ -182,13 +194,21 @@ func errIf(cond bool, text string) error {
 
 // setClock stores p and then shows it.
 func (s *Service) setClock(ctx context.Context, p *clockPoint) error {
+	if err := s.storeClock(ctx, p); err != nil {
+		return err
+	}
+	s.clock.at.Store(p)
+	return nil
+}
+
+// storeClock makes p the position after a restart.
+func (s *Service) storeClock(ctx context.Context, p *clockPoint) error {
 	_, err := s.store.Update(ctx, func(tx store.Tx) error {
 		return tx.Put(&store.Setting{Name: settingClock, Value: p.String()})
 	})
 	if err != nil {
 		return fmt.Errorf("store the clock: %w", err)
 	}
-	s.clock.at.Store(p)
 	return nil
 }
 
