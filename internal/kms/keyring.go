@@ -5,6 +5,7 @@ package kms
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -16,7 +17,8 @@ import (
 // an immutable snapshot. It guarantees that
 //
 //   - a committed change retires the snapshots of what it changed before its Update returns,
-//     and the Update waits until no call holds them (Committed);
+//     and the Update waits until no call holds them, nor any that was retired before
+//     (Committed);
 //   - where a commit's outcome is unknown they are retired as well, and read anew (Unknown);
 //   - a load enters only if nothing newer about that object was committed since it began.
 type keyring struct {
@@ -24,6 +26,7 @@ type keyring struct {
 
 	mu      sync.RWMutex
 	entries map[ringKey]*entry   // guarded by mu
+	leaving map[ringKey][]*entry // retired and still held by calls, guarded by mu
 	loads   map[*loading]ringKey // under way, guarded by mu
 
 	// beforeInsert, set by tests, runs between a load's read and its insert.
@@ -39,6 +42,8 @@ type ringKey struct {
 
 // entry is one snapshot with the number of calls that hold it.
 type entry struct {
+	ring  *keyring
+	key   ringKey
 	value any           // immutable
 	wipe  func()        // forgets secrets; may be nil
 	holds atomic.Int64  // negative once retired
@@ -62,14 +67,18 @@ func (e *entry) acquire() bool {
 func (e *entry) release() {
 	if e.holds.Add(-1) == retired {
 		e.finish()
+		e.ring.left(e)
 	}
 }
 
-// retire is called once, when the entry has left the map.
-func (e *entry) retire() {
-	if e.holds.Add(retired) == retired {
-		e.finish()
+// retire is called once, when the entry has left the map. It reports whether a call still
+// holds the entry.
+func (e *entry) retire() (held bool) {
+	if e.holds.Add(retired) != retired {
+		return true
 	}
+	e.finish()
+	return false
 }
 
 func (e *entry) finish() {
@@ -83,7 +92,9 @@ func (e *entry) finish() {
 type loading struct{ stale bool } // guarded by the keyring's mu
 
 func newKeyring(limit int) *keyring {
-	return &keyring{limit: limit, entries: map[ringKey]*entry{}, loads: map[*loading]ringKey{}}
+	return &keyring{
+		limit: limit, entries: map[ringKey]*entry{}, leaving: map[ringKey][]*entry{}, loads: map[*loading]ringKey{},
+	}
 }
 
 // loader reads a snapshot from the database.
@@ -136,7 +147,7 @@ func (r *keyring) load(ctx context.Context, k ringKey, load loader) (*entry, err
 		}
 		return nil, nil
 	}
-	e := &entry{value: value, wipe: wipe, gone: make(chan struct{})}
+	e := &entry{ring: r, key: k, value: value, wipe: wipe, gone: make(chan struct{})}
 	e.holds.Store(1)
 	r.entries[k] = e
 	if len(r.entries) > r.limit {
@@ -149,44 +160,64 @@ func (r *keyring) load(ctx context.Context, k ringKey, load loader) (*entry, err
 func (r *keyring) evict(keep ringKey) {
 	for k, e := range r.entries {
 		if k != keep {
-			delete(r.entries, k)
-			e.retire()
+			r.drop(e)
 			return
 		}
 	}
 }
 
+// drop takes an entry out of the map. One that calls still hold is remembered until they
+// end, so that whoever revokes what it is about can wait for them. r.mu is held.
+func (r *keyring) drop(e *entry) {
+	delete(r.entries, e.key)
+	if e.retire() {
+		r.leaving[e.key] = append(r.leaving[e.key], e)
+	}
+}
+
+// left forgets a dropped entry that no call holds any more.
+func (r *keyring) left(e *entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	rest := slices.DeleteFunc(r.leaving[e.key], func(other *entry) bool { return other == e })
+	if len(rest) == 0 {
+		delete(r.leaving, e.key)
+		return
+	}
+	r.leaving[e.key] = rest
+}
+
 // Committed retires what the changes are about. The wait it returns ends when no call holds
-// the retired snapshots any more.
+// a retired snapshot of that any more.
 func (r *keyring) Committed(changes []store.Change) func() {
-	gone := r.retire(changes)
-	if len(gone) == 0 {
+	held := r.retire(changes)
+	if len(held) == 0 {
 		return nil
 	}
-	return func() {
-		for _, e := range gone {
-			<-e.gone
-		}
-	}
+	return func() { wait(held) }
 }
 
 // Unknown retires what the changes may be about.
 func (r *keyring) Unknown(changes []store.Change) { r.retire(changes) }
 
+// settle waits until no call holds a retired snapshot of a record.
+func (r *keyring) settle(t keys.Type, id keys.ID) {
+	r.mu.RLock()
+	held := slices.Clone(r.leaving[ringKey{kind: t, id: id}])
+	r.mu.RUnlock()
+	wait(held)
+}
+
 // forget retires everything, and waits until nothing of it is held.
 func (r *keyring) forget() {
 	r.mu.Lock()
-	var gone []*entry
-	for k, e := range r.entries {
-		delete(r.entries, k)
-		e.retire()
-		gone = append(gone, e)
-	}
-	for l := range r.loads {
-		l.stale = true
-	}
+	held := r.retireIf(func(ringKey) bool { return true }, nil)
 	r.mu.Unlock()
-	for _, e := range gone {
+	wait(held)
+}
+
+func wait(held []*entry) {
+	for _, e := range held {
 		<-e.gone
 	}
 }
@@ -197,53 +228,56 @@ func (r *keyring) size() int {
 	return len(r.entries)
 }
 
-func (r *keyring) retire(changes []store.Change) (gone []*entry) {
+// retire answers every retired snapshot of what changed that is still held, whichever change
+// retired it.
+func (r *keyring) retire(changes []store.Change) (held []*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ch := range changes {
 		switch ch.Type {
 		case keys.TypeVault, keys.TypeKey, keys.TypeVersion:
-			gone = r.retireOne(ringKey{kind: ch.Type, id: ch.ID}, gone)
+			held = r.retireOne(ringKey{kind: ch.Type, id: ch.ID}, held)
 		case keys.TypeAlias, keys.TypeCredential:
-			gone = r.retireOne(ringKey{kind: ch.Type, name: ch.Name}, gone)
+			held = r.retireOne(ringKey{kind: ch.Type, name: ch.Name}, held)
 		case keys.TypePrincipal, keys.TypeBinding:
 			// A snapshot of a credential holds its principal's roles. Changes of these are rare.
-			gone = r.retireKind(keys.TypeCredential, gone)
+			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeCredential }, held)
 		case keys.TypeGrant:
-			gone = r.retireKind(keys.TypeKey, gone)
+			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeKey }, held)
 		case keys.TypeTenant, keys.TypeCompartment:
 			// Nothing of these is remembered.
 		}
 	}
-	return gone
+	return held
 }
 
-func (r *keyring) retireOne(k ringKey, gone []*entry) []*entry {
+func (r *keyring) retireOne(k ringKey, held []*entry) []*entry {
 	for l, lk := range r.loads {
 		if lk == k {
 			l.stale = true
 		}
 	}
 	if e := r.entries[k]; e != nil {
-		delete(r.entries, k)
-		e.retire()
-		gone = append(gone, e)
+		r.drop(e)
 	}
-	return gone
+	return append(held, r.leaving[k]...)
 }
 
-func (r *keyring) retireKind(kind keys.Type, gone []*entry) []*entry {
-	for l, lk := range r.loads {
-		if lk.kind == kind {
+func (r *keyring) retireIf(match func(ringKey) bool, held []*entry) []*entry {
+	for l, k := range r.loads {
+		if match(k) {
 			l.stale = true
 		}
 	}
 	for k, e := range r.entries {
-		if k.kind == kind {
-			delete(r.entries, k)
-			e.retire()
-			gone = append(gone, e)
+		if match(k) {
+			r.drop(e)
 		}
 	}
-	return gone
+	for k, entries := range r.leaving {
+		if match(k) {
+			held = append(held, entries...)
+		}
+	}
+	return held
 }
