@@ -60,6 +60,7 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		err = p.reply(x, resp)
 	}
 	if err != nil {
+		p.refused(r.Context(), x, err)
 		p.fail(x, err)
 	}
 	p.finish(r.Context(), x, err, p.Now().Sub(start))
@@ -71,18 +72,10 @@ func (p *Pipeline) run(ctx context.Context, x *Exchange) (resp any, err error) {
 		return nil, err
 	}
 	if err = p.Wire.Accept(ctx, x); err != nil {
-		p.refused(ctx, x, err)
 		return nil, err
 	}
 	x.Call.Operation = x.Op.Name
-	resp, err = x.Op.call(ctx, &x.Call, func(req any) error {
-		err := p.Wire.Decode(x, req)
-		if err != nil {
-			p.refused(ctx, x, err)
-		}
-		return err
-	})
-	return resp, err
+	return x.Op.call(ctx, &x.Call, func(req any) error { return p.Wire.Decode(x, req) })
 }
 
 func (p *Pipeline) reply(x *Exchange, resp any) (err error) {
@@ -91,7 +84,7 @@ func (p *Pipeline) reply(x *Exchange, resp any) (err error) {
 	return nil
 }
 
-// refused records what never reached a use case, which records its own.
+// refused records what no use case has: they record their own.
 func (p *Pipeline) refused(ctx context.Context, x *Exchange, err error) {
 	action := keys.Action("")
 	if x.Op != nil {

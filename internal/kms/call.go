@@ -38,6 +38,8 @@ type Call struct {
 	// Context is free text for the audit log, with no other effect (OCI loggingContext).
 	Context map[string]string
 
+	recorded bool // a use case or Refused has recorded the call
+
 	held  [8]*entry
 	nheld int
 	more  []*entry

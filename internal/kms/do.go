@@ -5,6 +5,7 @@ package kms
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"claviger/internal/audit"
@@ -38,62 +39,109 @@ func (nothing) identity() (keys.Type, keys.ID) { return "", keys.ID{} }
 // event: none of these can be forgotten. prepare, which may be nil, does the slow part before
 // the transaction (generating material) and only if the token was not used before. run may be
 // run again and touches nothing but its mutation.
-func do[T result](ctx context.Context, s *Service, c *Call, act keys.Action, prepare func() error, run func(*mutation) (T, error)) (T, error) {
+func do[T result](ctx context.Context, s *Service, c *Call, act keys.Action, prepare func(*audit.Event) error, run func(*mutation) (T, error)) (T, error) {
 	var none T
-	out, again, err := replayed[T](ctx, s, c)
-	if err == nil && !again {
-		out, err = doOnce(ctx, s, c, act, prepare, run)
+	c.recorded = true
+	for {
+		ev := s.event(c, act)
+		known, err := tokenKnown[T](ctx, s, c)
+		if err == nil && !known {
+			err = prepared(c, ev, prepare)
+		}
+		if err != nil {
+			return none, s.refuse(ctx, ev, err)
+		}
+		// The snapshots held so far would make this call wait for itself.
+		c.End()
+		done, err := transact(ctx, s, c, act, known, run)
+		switch {
+		case errors.Is(err, errTokenOver):
+			continue
+		case err != nil:
+			return none, s.refuse(ctx, orElse(done.ev, ev), err)
+		case done.again:
+			t, id := done.out.identity()
+			err = s.repeated(done.ev, t, id)
+		}
+		return done.out, err
 	}
-	if err != nil {
-		err = translate(err)
-		s.Refused(ctx, c, act, err)
-		return none, err
-	}
-	return out, nil
 }
 
-func doOnce[T result](ctx context.Context, s *Service, c *Call, act keys.Action, prepare func() error, run func(*mutation) (T, error)) (T, error) {
-	var out T
-	if c.Admit != nil {
-		if err := c.Admit(); err != nil {
-			return out, err
-		}
+// errTokenOver says that a token ended its life between being looked for and being used.
+var errTokenOver = errors.New("the idempotency token is over")
+
+func prepared(c *Call, ev *audit.Event, prepare func(*audit.Event) error) error {
+	if err := admit(c); err != nil || prepare == nil {
+		return err
 	}
-	if prepare != nil {
-		if err := prepare(); err != nil {
-			return out, err
-		}
-	}
-	// The snapshots held so far would make this call wait for itself.
-	c.End()
+	return prepare(ev)
+}
+
+// outcome is what a transaction of do came to.
+type outcome[T result] struct {
+	out   T
+	ev    *audit.Event
+	again bool // out is the stored result of an earlier call with the same token
+}
+
+// transact is do's transaction. repeats says that the token was found already, and that
+// nothing is prepared: the transaction then only confirms it. That orders the answer after
+// the commit of the first call and after what it retired.
+func transact[T result](ctx context.Context, s *Service, c *Call, act keys.Action, repeats bool, run func(*mutation) (T, error)) (outcome[T], error) {
+	var done outcome[T]
 	_, err := s.store.Update(ctx, func(tx store.Tx) error {
 		m := &mutation{tx: tx, c: c, now: s.clock.Now(), ev: s.event(c, act)}
-		stored, again, err := loadToken[T](tx, c, m.now)
-		if err != nil {
-			return err
+		out, again, err := loadToken[T](tx, c, m.now)
+		if err == nil && !again && repeats {
+			err = errTokenOver
 		}
-		if again {
-			out = stored
-			return nil
+		if err == nil && !again {
+			out, err = effect(m, run)
 		}
-		if m.who, err = caller(tx, c.Who); err != nil {
-			return err
-		}
-		if c.Nonce != ([16]byte{}) {
-			if err := recordNonce(tx, c); err != nil {
-				return err
-			}
-		}
-		if out, err = run(m); err != nil {
-			return err
-		}
-		if err := saveToken(tx, c, out, m.now); err != nil {
-			return err
-		}
-		m.ev.Outcome, m.ev.Revision = audit.OutcomeOK, tx.Revision()
-		return tx.Record(*m.ev)
+		done = outcome[T]{out, m.ev, again}
+		return err
 	})
-	return out, err
+	if errors.Is(err, store.ErrUnknown) {
+		return outcome[T]{}, err // the transaction may still be under way: done is not ours to read
+	}
+	return done, err
+}
+
+// effect is what happens once the token is known to be new.
+func effect[T result](m *mutation, run func(*mutation) (T, error)) (out T, err error) {
+	if m.who, err = caller(m.tx, m.c.Who); err != nil {
+		return out, err
+	}
+	if m.c.Nonce != ([16]byte{}) {
+		if err := recordNonce(m.tx, m.c); err != nil {
+			return out, err
+		}
+	}
+	if out, err = run(m); err != nil {
+		return out, err
+	}
+	if err := saveToken(m.tx, m.c, out, m.now); err != nil {
+		return out, err
+	}
+	m.ev.Outcome, m.ev.Revision = audit.OutcomeOK, m.tx.Revision()
+	return out, m.tx.Record(*m.ev)
+}
+
+// repeated records that an earlier answer is given again, and lets it wait as the first one
+// did: for the calls that hold what the change retired.
+func (s *Service) repeated(ev *audit.Event, t keys.Type, id keys.ID) error {
+	s.ring.settle(t, id)
+	switch t {
+	case keys.TypeVault:
+		ev.Vault = id
+	case keys.TypeKey:
+		ev.Key = id
+	case keys.TypeVersion:
+		ev.Version = id
+	default:
+	}
+	ev.Outcome, ev.Reason = audit.OutcomeOK, "the answer to the first request with this retry token, given again"
+	return s.record(ev)
 }
 
 // caller re-establishes who calls inside the transaction, so that a mutation ordered after a
@@ -192,13 +240,31 @@ func (s *Service) event(c *Call, act keys.Action) *audit.Event {
 	return ev
 }
 
-// Refused records a refusal. Use cases record their own; a dialect's pipeline calls it for
-// requests that reach none.
+// Refused records a refusal, unless a use case has recorded the call: a dialect's pipeline
+// calls it for every request that it refuses.
 func (s *Service) Refused(ctx context.Context, c *Call, act keys.Action, err error) {
-	ev := s.event(c, act)
+	if !c.recorded {
+		c.recorded = true
+		_ = s.refuse(ctx, s.event(c, act), err)
+	}
+}
+
+// refuse records a refusal and answers it in the core's words.
+func (s *Service) refuse(ctx context.Context, ev *audit.Event, err error) error {
+	err = translate(err)
 	e := keys.AsError(err)
 	ev.Outcome, ev.Reason = string(e.Kind), e.Hint
-	if err := s.audit.Append(*ev); err != nil {
-		s.log.ErrorContext(ctx, "record refusal", "request_id", c.RequestID, "error", err)
+	if auditErr := s.record(ev); auditErr != nil {
+		s.log.ErrorContext(ctx, "record refusal", "request_id", ev.Request, "refusal", err, "error", auditErr)
+		return auditErr
 	}
+	return err
+}
+
+// record hands an event to the audit log; without it there is no answer but this error.
+func (s *Service) record(ev *audit.Event) error {
+	if err := s.audit.Append(*ev); err != nil {
+		return &keys.Error{Kind: keys.KindUnavailable, Err: fmt.Errorf("record audit event: %w", err)}
+	}
+	return nil
 }

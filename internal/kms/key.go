@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"claviger/internal/audit"
 	"claviger/internal/identity"
 	"claviger/internal/keys"
 	"claviger/internal/secret"
@@ -19,14 +20,14 @@ import (
 // CreateKey makes a key with its first version.
 func (s *Service) CreateKey(ctx context.Context, c *Call, req NewKey) (*Key, error) {
 	k, v := &keys.Key{}, &keys.Version{}
-	prepare := func() error { return s.prepareKey(ctx, c, req, k, v) }
+	prepare := func(ev *audit.Event) error { return s.prepareKey(ctx, c, ev, req, k, v) }
 	return do(ctx, s, c, keys.CreateKey, prepare, func(m *mutation) (*Key, error) {
 		return s.insertKey(m, req, *k, *v)
 	})
 }
 
 // prepareKey checks what can be checked before the slow part, and makes the material.
-func (s *Service) prepareKey(ctx context.Context, c *Call, req NewKey, k *keys.Key, v *keys.Version) error {
+func (s *Service) prepareKey(ctx context.Context, c *Call, ev *audit.Event, req NewKey, k *keys.Key, v *keys.Version) error {
 	if err := newKeyFits(req); err != nil {
 		return err
 	}
@@ -38,7 +39,7 @@ func (s *Service) prepareKey(ctx context.Context, c *Call, req NewKey, k *keys.K
 	}
 	var vault *keys.Vault
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
-		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now()}
+		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev}
 		vault, err = m.vaultForKey(req.Vault)
 		return err
 	})
@@ -105,6 +106,7 @@ func (m *mutation) vaultForKey(id keys.ID) (*keys.Vault, error) {
 	if m.who == nil || (!m.who.System() && (v.Tenant != m.who.Tenant || v.Region != m.c.Region)) {
 		return nil, keys.NotFound(keys.TypeVault)
 	}
+	m.ev.Tenant, m.ev.Vault = v.Tenant, v.ID
 	if err := m.may(keys.CreateKey, identity.Resource{Tenant: v.Tenant, Vault: v.ID}); err != nil {
 		return nil, err
 	}

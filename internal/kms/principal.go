@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"claviger/internal/audit"
 	"claviger/internal/identity"
 	"claviger/internal/keys"
 	"claviger/internal/seal"
@@ -219,7 +220,7 @@ func (s *Service) addCredential(ctx context.Context, c *Call, row *identity.Cred
 	if row.Name == "" {
 		return nil, keys.Missing("name")
 	}
-	prepare := func() error {
+	prepare := func(*audit.Event) error {
 		var p *identity.Principal
 		err := s.store.View(ctx, func(tx store.Tx) (err error) {
 			p, err = store.LoadPrincipal(tx, row.Principal)
@@ -289,7 +290,7 @@ func (s *Service) RemoveCredential(ctx context.Context, c *Call, id keys.ID) err
 // SetCredentialDisabled switches a credential off or on again.
 func (s *Service) SetCredentialDisabled(ctx context.Context, c *Call, id keys.ID, disabled bool) error {
 	var kek secret.Bytes
-	prepare := func() error {
+	prepare := func(*audit.Event) error {
 		row := identity.CredentialRow{ID: id}
 		if err := s.store.View(ctx, func(tx store.Tx) error { return tx.Load(&row) }); err != nil {
 			return notFound(err, keys.TypeCredential)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 
+	"claviger/internal/audit"
 	"claviger/internal/identity"
 	"claviger/internal/keys"
 	"claviger/internal/secret"
@@ -33,7 +34,7 @@ func (s *Service) CreateTenant(ctx context.Context, c *Call, req NewTenant) (*ke
 	}
 	var kekRec *store.KEK
 	var kek secret.Bytes
-	prepare := func() (err error) {
+	prepare := func(*audit.Event) (err error) {
 		kekRec, kek, err = s.hierarchy.newKEK(s.hierarchy.system, t.ID, keys.ID{}, t.CreatedAt)
 		return err
 	}

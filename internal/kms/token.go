@@ -18,16 +18,16 @@ import (
 // fingerprint, or a result that has been erased since, is KindToken. Only successes are
 // kept, and no result holds a secret.
 
-// replayed looks for the call's token before anything else is checked.
-func replayed[T result](ctx context.Context, s *Service, c *Call) (out T, again bool, err error) {
+// tokenKnown looks for the call's token before anything else is checked.
+func tokenKnown[T result](ctx context.Context, s *Service, c *Call) (known bool, err error) {
 	if c.Token == "" {
-		return out, false, nil
+		return false, nil
 	}
 	err = s.store.View(ctx, func(tx store.Tx) error {
-		out, again, err = loadToken[T](tx, c, s.clock.Now())
+		_, known, err = loadToken[T](tx, c, s.clock.Now())
 		return err
 	})
-	return out, again, err
+	return known, err
 }
 
 func loadToken[T result](tx store.Tx, c *Call, now time.Time) (out T, again bool, err error) {

@@ -28,31 +28,32 @@ type using struct {
 // handed to the operating system before anything is answered. No plaintext or signature
 // leaves without it.
 func use[T any](ctx context.Context, s *Service, c *Call, act keys.Action, run func(*using) (T, error)) (T, error) {
-	var none T
+	c.recorded = true
 	u := &using{s: s, ctx: ctx, c: c, now: s.clock.Now(), ev: s.event(c, act)}
-	out, err := admitted(u, run)
-	if err != nil {
-		err = translate(err)
-		e := keys.AsError(err)
-		u.ev.Outcome, u.ev.Reason = string(e.Kind), e.Hint
-	} else {
-		u.ev.Outcome = audit.OutcomeOK
+	var out T
+	err := admit(c)
+	if err == nil {
+		out, err = run(u)
 	}
-	if auditErr := s.audit.Append(*u.ev); auditErr != nil {
-		return none, &keys.Error{Kind: keys.KindUnavailable, Err: fmt.Errorf("record audit event: %w", auditErr)}
-	}
-	if err != nil {
-		return none, err
-	}
-	return out, nil
+	return answered(ctx, s, u.ev, out, err)
 }
 
-func admitted[T any](u *using, run func(*using) (T, error)) (T, error) {
-	if err := admit(u.c); err != nil {
+// answered records how a call that changes nothing ended, and lets its answer out only then.
+func answered[T any](ctx context.Context, s *Service, ev *audit.Event, out T, err error) (T, error) {
+	if err == nil {
+		ev.Outcome = audit.OutcomeOK
+		err = s.record(ev)
+	} else {
+		err = s.refuse(ctx, ev, err)
+	}
+	if err != nil {
+		if w, secret := any(out).(interface{ wipe() }); secret {
+			w.wipe()
+		}
 		var none T
 		return none, err
 	}
-	return run(u)
+	return out, nil
 }
 
 // locate finds a key for act. now is the moment of the whole call.
@@ -238,8 +239,9 @@ func (s *Service) loadCredential(ctx context.Context, kind identity.CredentialKi
 // read is the door for reads that go to the database: one snapshot, authorized inside, and
 // recorded like data calls.
 func read[T any](ctx context.Context, s *Service, c *Call, act keys.Action, run func(*mutation) (T, error)) (T, error) {
-	var none, out T
+	c.recorded = true
 	ev := s.event(c, act)
+	var out T
 	err := admit(c)
 	if err == nil {
 		err = s.store.View(ctx, func(tx store.Tx) (err error) {
@@ -247,20 +249,7 @@ func read[T any](ctx context.Context, s *Service, c *Call, act keys.Action, run 
 			return err
 		})
 	}
-	if err != nil {
-		err = translate(err)
-		e := keys.AsError(err)
-		ev.Outcome, ev.Reason = string(e.Kind), e.Hint
-	} else {
-		ev.Outcome = audit.OutcomeOK
-	}
-	if auditErr := s.audit.Append(*ev); auditErr != nil {
-		return none, &keys.Error{Kind: keys.KindUnavailable, Err: fmt.Errorf("record audit event: %w", auditErr)}
-	}
-	if err != nil {
-		return none, err
-	}
-	return out, nil
+	return answered(ctx, s, ev, out, err)
 }
 
 func admit(c *Call) error {

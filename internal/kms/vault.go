@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"claviger/internal/audit"
 	"claviger/internal/identity"
 	"claviger/internal/keys"
 	"claviger/internal/secret"
@@ -38,7 +39,7 @@ func (s *Service) createVault(ctx context.Context, c *Call, req NewVault, seed v
 	}
 	var kekRec *store.KEK
 	var kek secret.Bytes
-	prepare := func() error {
+	prepare := func(*audit.Event) error {
 		if err := may(c.Who, keys.CreateVault, identity.Resource{Tenant: v.Tenant}); err != nil {
 			return err
 		}

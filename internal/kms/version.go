@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"claviger/internal/audit"
 	"claviger/internal/keys"
 	"claviger/internal/store"
 )
@@ -15,7 +16,7 @@ import (
 // Rotate makes a new version of a key by hand; it becomes the primary.
 func (s *Service) Rotate(ctx context.Context, c *Call, ref KeyRef) (*Version, error) {
 	v := &keys.Version{}
-	prepare := func() error { return s.prepareRotation(ctx, c, ref, v) }
+	prepare := func(ev *audit.Event) error { return s.prepareRotation(ctx, c, ev, ref, v) }
 	return do(ctx, s, c, keys.Rotate, prepare, func(m *mutation) (*Version, error) {
 		at, err := m.rotatable(ref)
 		if err != nil {
@@ -25,10 +26,10 @@ func (s *Service) Rotate(ctx context.Context, c *Call, ref KeyRef) (*Version, er
 	})
 }
 
-func (s *Service) prepareRotation(ctx context.Context, c *Call, ref KeyRef, v *keys.Version) error {
+func (s *Service) prepareRotation(ctx context.Context, c *Call, ev *audit.Event, ref KeyRef, v *keys.Version) error {
 	var at *located
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
-		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: s.event(c, keys.Rotate)}
+		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev}
 		at, err = m.rotatable(ref)
 		return err
 	})
