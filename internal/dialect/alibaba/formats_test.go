@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alibaba
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"claviger/internal/keys"
+)
+
+// TestFormatsAgree sends every operation in both formats: the XML has the members of the JSON,
+// with the same values wherever these are not made anew, under the root that its page shows.
+func TestFormatsAgree(t *testing.T) {
+	t.Parallel()
+	for _, form := range []XMLRoot{RootByOperation, RootKMS, RootAction} {
+		c := newCloud(t, func(cfg *Config) { cfg.XMLRoot = form })
+		key, version, blob := map[string]string{}, map[string]string{}, map[string]string{}
+		for spec, usage := range map[string]string{useSymmetric: usageEncrypt, useSign: usageSign, useEncrypt: usageEncrypt} {
+			key[spec] = c.newKey(t, "KeySpec="+spec, "KeyUsage="+usage, "Description=a <b> & \"c\"\n漢")
+			version[spec] = c.oneVersion(t, key[spec])
+		}
+		blob[useSymmetric] = c.must(t, "Encrypt", "KeyId="+key[useSymmetric], "Plaintext=aGk=").at("CiphertextBlob")
+		blob[useEncrypt] = c.must(t, "AsymmetricEncrypt", "KeyId="+key[useEncrypt], "KeyVersionId="+version[useEncrypt],
+			"Algorithm=RSAES_OAEP_SHA_256", "Plaintext=aGk=").at("CiphertextBlob")
+		blob[useSign] = "aGk="
+		for _, row := range stateTable {
+			var answers [2]reply
+			for i, format := range []string{"JSON", "XML"} {
+				c.advance(t, 8*keys.Day)
+				alias := "alias/" + row.operation + "-" + format
+				if !strings.Contains(row.params, "$new") {
+					c.must(t, "CreateAlias", "KeyId="+key[row.spec], "AliasName="+alias)
+				}
+				if row.operation == "CancelKeyDeletion" {
+					c.must(t, "ScheduleKeyDeletion", "KeyId="+key[row.spec], "PendingWindowInDays=7")
+				}
+				replace := strings.NewReplacer("$key", key[row.spec], "$version", version[row.spec], "$blob", blob[row.spec], "$alias", alias, "$new", alias, "$digest", aDigest)
+				answers[i] = c.must(t, row.operation, append(strings.Fields(replace.Replace(row.params)), "Format="+format)...)
+				if row.operation == "ScheduleKeyDeletion" {
+					c.must(t, "CancelKeyDeletion", "KeyId="+key[row.spec])
+				}
+				if !strings.HasPrefix(row.operation, "ListAliases") {
+					_ = c.call(t, "DeleteAlias", "AliasName="+alias)
+				}
+			}
+			compareFormats(t, form, row.operation, answers[0], answers[1])
+		}
+	}
+}
+
+func compareFormats(t testing.TB, form XMLRoot, operation string, inJSON, inXML reply) {
+	t.Helper()
+	want := operation + "Response"
+	if form == RootKMS || (form == RootByOperation && operation == "CreateKeyVersion") {
+		want = "KMS"
+	}
+	root, got := fromXML(t, inXML.body)
+	if root != want || inXML.header.Get("Content-Type") != "application/xml" || inJSON.header.Get("Content-Type") != "application/json" {
+		t.Errorf("%q %s: root %s, want %s; %s %s", form, operation, root, want, inXML.header.Get("Content-Type"), inJSON.header.Get("Content-Type"))
+	}
+	byPage := operation == "CreateKeyVersion" || operation == "DescribeKeyVersion"
+	if declared := strings.HasPrefix(inXML.body, xmlDeclaration+"<"); declared == byPage {
+		t.Errorf("%q %s: declaration %t", form, operation, declared)
+	}
+	for i, r := range []reply{inJSON, inXML} {
+		if !strings.Contains(r.body, r.header.Get("X-Acs-Request-Id")) || len(r.header.Get("X-Acs-Request-Id")) != 36 || r.status != http.StatusOK {
+			t.Errorf("%q %s, format %d: request id of %s", form, operation, i, r)
+		}
+	}
+	fresh := regexp.MustCompile(`^([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|acs:kms:.*|\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|[A-Za-z0-9+/]{40,}=*|alias/.*|\d+)$`)
+	mask := cmp.Transformer("mask", func(s string) string { return fresh.ReplaceAllString(s, "(fresh)") })
+	if diff := cmp.Diff(grown(fromJSON(t, inJSON.body)), grown(got), mask); diff != "" {
+		t.Errorf("%q %s: -JSON +XML\n%s", form, operation, diff)
+	}
+}
+
+// grown drops what a list has gained between the two requests: all of its items but one.
+func grown(nodes []node) []node {
+	var out []node
+	for i, n := range nodes {
+		if i > 0 && n.Name == nodes[i-1].Name {
+			continue
+		}
+		n.Children = grown(n.Children)
+		out = append(out, n)
+	}
+	return out
+}
