@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"claviger/internal/identity"
 	"claviger/internal/keys"
 	"claviger/internal/store"
 )
@@ -35,10 +36,14 @@ type keyring struct {
 
 // ringKey names an entry: by ID, or by name for what requests name by text.
 type ringKey struct {
-	kind keys.Type
-	id   keys.ID
-	name string
+	kind       keys.Type
+	id         keys.ID
+	credential identity.CredentialKind // of a credential, whose name is unique in its kind
+	name       string
 }
+
+// ringMaterial is the kind of a version's opened material.
+const ringMaterial keys.Type = "material"
 
 // entry is one snapshot with the number of calls that hold it.
 type entry struct {
@@ -235,10 +240,17 @@ func (r *keyring) retire(changes []store.Change) (held []*entry) {
 	defer r.mu.Unlock()
 	for _, ch := range changes {
 		switch ch.Type {
-		case keys.TypeVault, keys.TypeKey, keys.TypeVersion:
+		case keys.TypeVault, keys.TypeKey:
 			held = r.retireOne(ringKey{kind: ch.Type, id: ch.ID}, held)
-		case keys.TypeAlias, keys.TypeCredential:
-			held = r.retireOne(ringKey{kind: ch.Type, name: ch.Name}, held)
+		case keys.TypeVersion:
+			held = r.retireOne(ringKey{kind: keys.TypeVersion, id: ch.ID}, held)
+			held = r.retireOne(ringKey{kind: ringMaterial, id: ch.ID}, held)
+		case keys.TypeAlias:
+			held = r.retireOne(ringKey{kind: keys.TypeAlias, name: ch.Name}, held)
+		case keys.TypeCredential:
+			for _, kind := range []identity.CredentialKind{identity.RSAKey, identity.AccessKey} {
+				held = r.retireOne(ringKey{kind: keys.TypeCredential, credential: kind, name: ch.Name}, held)
+			}
 		case keys.TypePrincipal, keys.TypeBinding:
 			// A snapshot of a credential holds its principal's roles. Changes of these are rare.
 			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeCredential }, held)

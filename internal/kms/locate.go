@@ -26,6 +26,16 @@ type located struct {
 	vault  *keys.Vault
 	grants []*keys.Grant
 	state  keys.State
+	noun   keys.Type // what the request named it by
+}
+
+// noun is what a reference that leads nowhere did not find: whether an alias leads to nothing
+// or to a key that the caller may not know of is not told apart.
+func (ref KeyRef) noun() keys.Type {
+	if ref.Alias != "" {
+		return keys.TypeAlias
+	}
+	return keys.TypeKey
 }
 
 // locate follows a key reference. What is not there, not the caller's and not granted, in
@@ -41,11 +51,11 @@ func locate(l lookup, c *Call, who *identity.Caller, ref KeyRef, now time.Time) 
 	}
 	id, err := resolve(l, c, tenant, ref)
 	if err != nil {
-		return nil, err
+		return nil, notFound(err, ref.noun())
 	}
 	k, grants, err := l.key(id)
 	if err != nil {
-		return nil, notFound(err, keys.TypeKey)
+		return nil, notFound(err, ref.noun())
 	}
 	visible := who.System() || (k.Tenant == tenant && k.Region == c.Region)
 	switch {
@@ -53,7 +63,7 @@ func locate(l lookup, c *Call, who *identity.Caller, ref KeyRef, now time.Time) 
 		!c.Vault.IsZero() && k.Vault != c.Vault,
 		k.Tenant != who.Tenant && !who.System() && !ref.Foreign,
 		ref.Accept != nil && !ref.Accept(k):
-		return nil, keys.NotFound(keys.TypeKey)
+		return nil, keys.NotFound(ref.noun())
 	}
 	v, err := l.vault(k.Vault)
 	if err != nil {
@@ -61,19 +71,17 @@ func locate(l lookup, c *Call, who *identity.Caller, ref KeyRef, now time.Time) 
 	}
 	state := k.Effective(v, now)
 	if ref.HideDeleted && state == keys.Deleted {
-		return nil, keys.NotFound(keys.TypeKey)
+		return nil, keys.NotFound(ref.noun())
 	}
-	return &located{key: k, vault: v, grants: grants, state: state}, nil
+	return &located{key: k, vault: v, grants: grants, state: state, noun: ref.noun()}, nil
 }
 
 func resolve(l lookup, c *Call, tenant keys.ID, ref KeyRef) (keys.ID, error) {
 	switch {
 	case ref.Alias != "":
-		id, err := l.alias(tenant, c.Region, ref.Alias)
-		return id, notFound(err, keys.TypeAlias)
+		return l.alias(tenant, c.Region, ref.Alias)
 	case ref.External != "":
-		id, err := l.external(c.Dialect, keys.TypeKey, tenant, c.Region, ref.External)
-		return id, notFound(err, keys.TypeKey)
+		return l.external(c.Dialect, keys.TypeKey, tenant, c.Region, ref.External)
 	}
 	return ref.ID, nil
 }
@@ -84,7 +92,7 @@ func (at *located) permit(who *identity.Caller, act keys.Action) (keys.State, er
 	r := identity.Resource{Tenant: at.key.Tenant, Vault: at.key.Vault, Grants: at.grants}
 	if !who.May(act, r) {
 		if who.Tenant != at.key.Tenant && !who.Granted(act, r) {
-			return "", keys.NotFound(keys.TypeKey)
+			return "", keys.NotFound(at.noun)
 		}
 		return "", may(who, act, r)
 	}

@@ -3,7 +3,9 @@
 package kms
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -77,26 +79,14 @@ func (u *using) versionFor(at *located, ref VersionRef) (*keys.Version, *engine.
 	if _, err := keys.VersionLifecycle.Step(keys.UseVersion, v.Effective(u.now), keys.Enabled); err != nil {
 		return nil, nil, err
 	}
-	rv, err := u.ringVersion(v.ID)
-	if err != nil {
-		return nil, nil, err
-	}
-	if rv.material == nil {
-		return nil, nil, fmt.Errorf("key version %s has no material", v.ID)
-	}
-	return v, rv.material, nil
+	material, err := u.material(v.ID)
+	return v, material, err
 }
 
 // ringKeyed is a key's snapshot.
 type ringKeyed struct {
 	key    *keys.Key
 	grants []*keys.Grant
-}
-
-// ringVersioned is a version's snapshot with its opened material, nil once erased.
-type ringVersioned struct {
-	version  *keys.Version
-	material *engine.Key
 }
 
 func (u *using) alias(tenant keys.ID, region keys.Region, name string) (keys.ID, error) {
@@ -125,30 +115,39 @@ func (u *using) vault(id keys.ID) (*keys.Vault, error) {
 	return fromRing(u, ringKey{kind: keys.TypeVault, id: id}, func(tx store.Tx) (*keys.Vault, error) { return store.LoadVault(tx, id) })
 }
 
+// version is without its material: whoever names a version has not yet been asked whether it
+// is theirs.
 func (u *using) version(id keys.ID) (*keys.Version, error) {
-	rv, err := u.ringVersion(id)
-	if err != nil {
-		return nil, err
-	}
-	return rv.version, nil
+	return fromRing(u, ringKey{kind: keys.TypeVersion, id: id}, func(tx store.Tx) (*keys.Version, error) {
+		v, err := txLookup{tx}.version(id)
+		if err == nil {
+			v.Sealed = nil
+		}
+		return v, err
+	})
 }
 
-func (u *using) ringVersion(id keys.ID) (*ringVersioned, error) {
-	value, err := u.s.ring.get(u.ctx, u.c, ringKey{kind: keys.TypeVersion, id: id}, func(ctx context.Context) (any, func(), error) {
-		return u.s.loadVersion(ctx, id)
+func (u *using) material(version keys.ID) (*engine.Key, error) {
+	value, err := u.s.ring.get(u.ctx, u.c, ringKey{kind: ringMaterial, id: version}, func(ctx context.Context) (any, func(), error) {
+		material, err := u.s.loadMaterial(ctx, version)
+		if err != nil {
+			return nil, nil, err
+		}
+		return material, material.Wipe, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	return value.(*ringVersioned), nil
+	return value.(*engine.Key), nil
 }
 
-// loadVersion reads a version and opens its material.
-func (s *Service) loadVersion(ctx context.Context, id keys.ID) (any, func(), error) {
+// loadMaterial opens a version's material. Whether the public key beside it is still the one
+// that belongs to it shows here: nothing else binds that column.
+func (s *Service) loadMaterial(ctx context.Context, version keys.ID) (*engine.Key, error) {
 	var v *keys.Version
 	var spec keys.Spec
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
-		if v, err = store.LoadVersion(tx, id); err != nil {
+		if v, err = store.LoadVersion(tx, version); err != nil {
 			return err
 		}
 		k, err := store.LoadKey(tx, v.Key)
@@ -158,23 +157,30 @@ func (s *Service) loadVersion(ctx context.Context, id keys.ID) (any, func(), err
 		spec = k.Spec
 		return nil
 	})
+	if err == nil && v.Sealed == nil {
+		err = store.ErrNotFound
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		// It was there a moment ago: the erasure overtook this call.
+		return nil, &keys.Error{Kind: keys.KindState, Noun: keys.TypeVersion, State: keys.Deleted, Action: keys.UseVersion}
+	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	rv := &ringVersioned{version: v}
-	if v.Sealed == nil {
-		return rv, nil, nil
-	}
-	material, err := s.openMaterial(ctx, v)
+	opened, err := s.openMaterial(ctx, v)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	defer material.Wipe()
-	if rv.material, err = engine.Open(spec, material); err != nil {
-		return nil, nil, fmt.Errorf("open key version %s: %w", v.ID, err)
+	defer opened.Wipe()
+	material, err := engine.Open(spec, opened)
+	if err != nil {
+		return nil, fmt.Errorf("open key version %s: %w", v.ID, err)
 	}
-	v.Sealed = nil
-	return rv, rv.material.Wipe, nil
+	if pub := material.Public(); pub != nil && !bytes.Equal(pub.DER(), v.PublicKey) {
+		material.Wipe()
+		return nil, fmt.Errorf("key version %s: the stored public key is not that of its private key", v.ID)
+	}
+	return material, nil
 }
 
 func fromRing[T any](u *using, k ringKey, read func(store.Tx) (T, error)) (T, error) {
@@ -196,7 +202,7 @@ func fromRing[T any](u *using, k ringKey, read func(store.Tx) (T, error)) (T, er
 // Authenticate finds the credential that a request names, held until the call's End. The
 // dialect verifies with it and only then sets the call's Who. An unknown name is KindUnauthenticated.
 func (s *Service) Authenticate(ctx context.Context, c *Call, kind identity.CredentialKind, name string) (*identity.Credential, error) {
-	value, err := s.ring.get(ctx, c, ringKey{kind: keys.TypeCredential, name: name}, func(ctx context.Context) (any, func(), error) {
+	value, err := s.ring.get(ctx, c, ringKey{kind: keys.TypeCredential, credential: kind, name: name}, func(ctx context.Context) (any, func(), error) {
 		cred, err := s.loadCredential(ctx, kind, name)
 		if err != nil {
 			return nil, nil, err
@@ -209,11 +215,7 @@ func (s *Service) Authenticate(ctx context.Context, c *Call, kind identity.Crede
 		}
 		return nil, translate(err)
 	}
-	cred := value.(*identity.Credential)
-	if cred.Kind != kind {
-		return nil, &keys.Error{Kind: keys.KindUnauthenticated, Noun: keys.TypeCredential, Hint: "no credential named " + name}
-	}
-	return cred, nil
+	return value.(*identity.Credential), nil
 }
 
 func (s *Service) loadCredential(ctx context.Context, kind identity.CredentialKind, name string) (*identity.Credential, error) {
