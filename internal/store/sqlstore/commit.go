@@ -53,10 +53,15 @@ func (c *committer) run() {
 	for batch = c.queue.take(maxBatch); batch != nil; batch = c.queue.take(maxBatch) {
 		c.serve(batch)
 	}
+	over = true
+}
+
+// close ends the connections, after run has ended.
+func (c *committer) close() error {
 	if c.session != nil {
 		c.session.discard()
 	}
-	over = true
+	return c.db.Close()
 }
 
 // serve answers every request of a batch.

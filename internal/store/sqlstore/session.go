@@ -90,7 +90,11 @@ func (s *session) each(ctx context.Context, text string, args []any, scan func(*
 
 // discard closes the connection for good, and with it whatever transaction is open on it.
 func (s *session) discard() {
-	// What the driver could report here is about a connection that is not used again.
+	// SQLite keeps a connection, and its locks, for as long as it has statements; those of a
+	// [sql.Conn] are ours to close. Errors here are about a connection that is not used again.
+	for _, st := range s.statements {
+		st.Close()
+	}
 	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
 	_ = s.conn.Close()
 }

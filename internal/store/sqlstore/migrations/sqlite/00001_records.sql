@@ -124,7 +124,7 @@ CREATE INDEX vaults_created ON vaults (tenant, region, created_at, id);
 CREATE INDEX vaults_name ON vaults (tenant, region, name, id);
 CREATE UNIQUE INDEX vaults_default ON vaults (tenant, region) WHERE is_default = 1 AND state <> 'DELETED';
 CREATE UNIQUE INDEX vaults_endpoint ON vaults (endpoint) WHERE endpoint <> '';
-CREATE INDEX vaults_due ON vaults (delete_at) WHERE state = 'PENDING_DELETION';
+CREATE INDEX vaults_due ON vaults (delete_at, id) WHERE state = 'PENDING_DELETION';
 CREATE INDEX vaults_erased ON vaults (delete_at) WHERE state = 'DELETED';
 
 CREATE TABLE keys (
@@ -165,9 +165,9 @@ CREATE INDEX keys_created ON keys (tenant, region, created_at, id);
 CREATE INDEX keys_name ON keys (tenant, region, name, id);
 CREATE INDEX keys_vault_created ON keys (vault, created_at, id);
 CREATE INDEX keys_vault_name ON keys (vault, name, id);
-CREATE INDEX keys_due ON keys (delete_at) WHERE state = 'PENDING_DELETION';
+CREATE INDEX keys_due ON keys (delete_at, id) WHERE state = 'PENDING_DELETION';
 CREATE INDEX keys_erased ON keys (delete_at) WHERE state = 'DELETED';
-CREATE INDEX keys_rotation ON keys (rotation_next) WHERE state = 'ENABLED' AND rotation_next IS NOT NULL;
+CREATE INDEX keys_rotation ON keys (rotation_next, id) WHERE state = 'ENABLED' AND rotation_next IS NOT NULL;
 
 CREATE TABLE versions (
     id             BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
@@ -190,7 +190,7 @@ CREATE TABLE versions (
     CHECK (sealed IS NULL OR state <> 'DELETED')
 ) STRICT;
 CREATE INDEX versions_live ON versions (key, ordinal) WHERE state <> 'DELETED';
-CREATE INDEX versions_due ON versions (delete_at) WHERE state = 'PENDING_DELETION';
+CREATE INDEX versions_due ON versions (delete_at, id) WHERE state = 'PENDING_DELETION';
 CREATE INDEX versions_erased ON versions (delete_at) WHERE state = 'DELETED';
 
 CREATE TABLE aliases (
