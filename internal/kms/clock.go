@@ -149,6 +149,7 @@ func (s *Service) advanceTo(ctx context.Context, target time.Time) (err error) {
 			s.clock.at.Store(reached)
 		}
 	}()
+	var last store.Due
 	for {
 		next, err := s.nextDue(ctx, target)
 		if err != nil {
@@ -169,9 +170,15 @@ func (s *Service) advanceTo(ctx context.Context, target time.Time) (err error) {
 			reached = stop
 			s.clock.at.Store(&clockPoint{offset: stop.offset, frozen: at})
 		}
-		if n, err := s.sweep(ctx); err != nil || n == 0 {
-			return errors.Join(err, errIf(n == 0 && err == nil, "a due event did not take effect"))
+		n, err := s.sweep(ctx)
+		if err != nil {
+			return err
 		}
+		// A caller may have cancelled or changed it just before its time. Then it is not found again.
+		if n == 0 && *next == last {
+			return fmt.Errorf("%s of %s is due and did not take effect", next.Kind, next.ID)
+		}
+		last = *next
 	}
 	return s.setClock(ctx, s.clock.pointAt(target, frozen))
 }
@@ -183,13 +190,6 @@ func (c *clock) pointAt(at time.Time, frozen bool) *clockPoint {
 		p.frozen = at
 	}
 	return p
-}
-
-func errIf(cond bool, text string) error {
-	if cond {
-		return errors.New(text)
-	}
-	return nil
 }
 
 // setClock stores p and then shows it.

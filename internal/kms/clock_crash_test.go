@@ -17,7 +17,8 @@ import (
 // cutStore is a store that a crash cuts off: after so many commits it takes no more.
 type cutStore struct {
 	store.Store
-	left int // -1: no end
+	left   int    // -1: no end
+	before func() // is called once, before the next commit; may be nil
 }
 
 var errCut = errors.New("the store was cut off")
@@ -25,6 +26,10 @@ var errCut = errors.New("the store was cut off")
 func (s *cutStore) Update(ctx context.Context, fn func(store.Tx) error) (int64, error) {
 	if s.left == 0 {
 		return 0, errCut
+	}
+	if before := s.before; before != nil {
+		s.before = nil
+		before()
 	}
 	if s.left > 0 {
 		s.left--
@@ -98,5 +103,37 @@ func TestAdvanceThatIsCutOff(t *testing.T) {
 			t.Errorf("after %d commits and the move made again %d of %d keys are erased", commits, n, len(doomed))
 		}
 		again.Close()
+	}
+}
+
+// TestAdvanceMeetsACancellation cancels a deletion after the clock has found it due and before
+// the clock gets there. The move goes on to its end, and the key lives.
+func TestAdvanceMeetsACancellation(t *testing.T) {
+	t.Parallel()
+	cut := &cutStore{left: -1}
+	w := kmstest.New(t, kmstest.With(func(c *kms.Config) {
+		cut.Store = c.Store
+		c.Store = cut
+	}))
+	k := newAES(t, w)
+	c := w.Call(t, w.Tenant)
+	if _, err := w.ScheduleKeyDeletion(t.Context(), c, kms.KeyRef{ID: k.ID}, w.Now().Add(10*keys.Day)); err != nil {
+		t.Fatal(err)
+	}
+	c.End()
+	target := w.Now().Add(20 * keys.Day)
+	cut.before = func() {
+		if err := change(t, w, k.ID, keys.CancelKeyDeletion); err != nil {
+			t.Errorf("cancel: %v", err)
+		}
+	}
+	if err := w.Advance(t.Context(), 20*keys.Day); err != nil {
+		t.Errorf("advance: %v", err)
+	}
+	if now := w.Now(); !now.Equal(target) {
+		t.Errorf("the clock is at %v, want %v", now, target)
+	}
+	if _, err := encrypt(t, w, k.ID); err != nil {
+		t.Errorf("a key whose deletion was cancelled in time: %v", err)
 	}
 }
