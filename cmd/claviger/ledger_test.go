@@ -8,7 +8,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	mathrand "math/rand/v2"
-	"net/http"
+	"slices"
 	"sync"
 	"time"
 )
@@ -54,6 +54,11 @@ type knownVersion struct {
 	until              time.Time
 }
 
+// waits reports whether the key or a version of it may have been erased since it was seen.
+func (k *knownKey) waits() bool {
+	return k.state == pending || slices.ContainsFunc(k.versions, func(v *knownVersion) bool { return v.state == pending })
+}
+
 // use is what a key was used for: a ciphertext that must open, or a signature that must verify.
 type use struct {
 	version    string // its OCID, or its id where the ciphertext has that
@@ -72,6 +77,9 @@ type step struct {
 	token    bool         // it can be repeated, and happens once
 	late     bool         // it may come too late
 }
+
+// longestJump is by how many days the clock is moved at most.
+const longestJump = 12
 
 // worker makes random calls, one after the other.
 type worker struct {
@@ -178,8 +186,6 @@ func (w *worker) seal(k *knownKey) step {
 	return s
 }
 
-const oaep = "RSA_OAEP_SHA_256"
-
 func signature(key, message string) map[string]any {
 	return map[string]any{"keyId": key, "message": message, "signingAlgorithm": "ECDSA_SHA_256"}
 }
@@ -191,11 +197,6 @@ func versionOf(ciphertext string) string {
 		return ""
 	}
 	return string(raw[:36])
-}
-
-// data calls a data operation of OCI.
-func (c *caller) data(ctx context.Context, operation string, body any) answer {
-	return c.oci(ctx, http.MethodPost, c.ready.OCI.CryptoEndpoint+"/20180608/"+operation, body)
 }
 
 // toState is a call that changes a key's state, by an action of OCI.
@@ -253,7 +254,11 @@ func (w *worker) scheduleAlibaba(k *knownKey) step {
 	if k.alibaba == "" {
 		return w.schedule(k)
 	}
-	return w.toStateAlibaba(k, "ScheduleKeyDeletion", pending, "PendingWindowInDays", fmt.Sprint(7+w.random.IntN(24)))
+	days := 7 + w.random.IntN(24)
+	if w.moving { // the clock may jump between the two looks that the server takes at it
+		days += longestJump
+	}
+	return w.toStateAlibaba(k, "ScheduleKeyDeletion", pending, "PendingWindowInDays", fmt.Sprint(days))
 }
 
 func (w *worker) cancelAlibaba(k *knownKey) step {

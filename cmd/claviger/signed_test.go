@@ -260,13 +260,11 @@ func (c *caller) act(ctx context.Context, key, path string) answer {
 }
 
 func (c *caller) encrypt(ctx context.Context, key string, plaintext []byte) answer {
-	return c.oci(ctx, http.MethodPost, c.ready.OCI.CryptoEndpoint+"/20180608/encrypt",
-		map[string]any{"keyId": key, "plaintext": base64.StdEncoding.EncodeToString(plaintext)})
+	return c.data(ctx, "encrypt", map[string]any{"keyId": key, "plaintext": base64.StdEncoding.EncodeToString(plaintext)})
 }
 
 func (c *caller) decrypt(ctx context.Context, key, ciphertext string) answer {
-	return c.oci(ctx, http.MethodPost, c.ready.OCI.CryptoEndpoint+"/20180608/decrypt",
-		map[string]any{"keyId": key, "ciphertext": ciphertext})
+	return c.data(ctx, "decrypt", map[string]any{"keyId": key, "ciphertext": ciphertext})
 }
 
 // opens fails the test unless ciphertext decrypts to plaintext.
@@ -277,6 +275,45 @@ func (c *caller) opens(ctx context.Context, t *testing.T, key, ciphertext string
 		t.Errorf("a ciphertext of %q opens as %q", plaintext, got)
 	}
 }
+
+// data calls a data operation of OCI.
+func (c *caller) data(ctx context.Context, operation string, body map[string]any) answer {
+	return c.oci(ctx, http.MethodPost, c.ready.OCI.CryptoEndpoint+"/20180608/"+operation, body)
+}
+
+// use encrypts and decrypts with a key, or signs and verifies with one that cannot.
+func (c *caller) use(ctx context.Context, t *testing.T, key string) {
+	t.Helper()
+	is := must(t, "get key", c.oci(ctx, http.MethodGet, c.keyURL(key), nil))
+	const plaintext = "b3BlbmVk"
+	body := map[string]any{"keyId": key}
+	switch is.text("keyShape", "algorithm") {
+	case "ECDSA":
+		body["message"], body["signingAlgorithm"] = plaintext, "ECDSA_SHA_256"
+		body["signature"] = must(t, "sign", c.data(ctx, "sign", body)).text("signature")
+		body["keyVersionId"] = is.text("currentKeyVersion")
+		if a := must(t, "verify", c.data(ctx, "verify", body)); !a.verified() {
+			t.Errorf("a signature does not verify: %s", a)
+		}
+		return
+	case "RSA":
+		body["encryptionAlgorithm"], body["keyVersionId"] = oaep, is.text("currentKeyVersion")
+	}
+	body["plaintext"] = plaintext
+	body["ciphertext"] = must(t, "encrypt", c.data(ctx, "encrypt", body)).text("ciphertext")
+	delete(body, "plaintext")
+	if a := must(t, "decrypt", c.data(ctx, "decrypt", body)); a.text("plaintext") != plaintext {
+		t.Errorf("%s opens as %s", plaintext, a)
+	}
+}
+
+// verified reports whether the answer of Verify says that the signature is good.
+func (a answer) verified() bool {
+	var is struct{ IsSignatureValid bool }
+	return json.Unmarshal(a.body, &is) == nil && is.IsSignatureValid
+}
+
+const oaep = "RSA_OAEP_SHA_256"
 
 func aes256() map[string]any { return map[string]any{"algorithm": "AES", "length": 32} }
 

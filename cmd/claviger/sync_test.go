@@ -343,26 +343,6 @@ func (tr *traced) serves(t *testing.T, binary, image string, done []fact) {
 	s.stop(t)
 }
 
-// use encrypts and decrypts with a key, or signs and verifies with one that cannot.
-func (c *caller) use(ctx context.Context, t *testing.T, key string) {
-	t.Helper()
-	plaintext := []byte("opened again")
-	if a := c.encrypt(ctx, key, plaintext); a.ok() {
-		c.opens(ctx, t, key, a.text("ciphertext"), plaintext)
-		return
-	}
-	version := c.currentVersion(ctx, t, key)
-	message := map[string]any{
-		"keyId": key, "keyVersionId": version, "message": "bWVzc2FnZQ==", "signingAlgorithm": "ECDSA_SHA_256",
-	}
-	signed := must(t, "sign", c.oci(ctx, http.MethodPost, c.ready.OCI.CryptoEndpoint+"/20180608/sign", message))
-	message["signature"] = signed.text("signature")
-	verified := must(t, "verify", c.oci(ctx, http.MethodPost, c.ready.OCI.CryptoEndpoint+"/20180608/verify", message))
-	if !strings.Contains(string(verified.body), "true") {
-		t.Errorf("a signature does not verify: %s", verified)
-	}
-}
-
 // testSyncMutant shows that testSync finds a server that is lax about syncing.
 func testSyncMutant(t *testing.T, synchronous string) {
 	t.Parallel()
