@@ -218,7 +218,7 @@ func (b *bootstrap) apiKeys(ctx context.Context, tenant *keys.Tenant, p *identit
 	if !tell {
 		return nil
 	}
-	path := filepath.Join(b.dir, "oci_api_key.pem")
+	path := filepath.Join(b.dir, apiKeyFile)
 	fingerprint, err := b.addKeyFile(ctx, tenant, p, path)
 	b.tellAPIKey(p, fingerprint, path)
 	return err

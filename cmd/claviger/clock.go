@@ -3,10 +3,6 @@
 package main
 
 import (
-	"encoding/json"
-	"fmt"
-	"strconv"
-
 	"claviger/internal/dialect/admin"
 )
 
@@ -121,48 +117,4 @@ func (c *resetCmd) Run(a *app) error {
 		return err
 	}
 	return client.Reset(a.ctx)
-}
-
-type auditCmd struct {
-	List auditListCmd `cmd:"" help:"List audited changes, oldest first."`
-}
-
-type auditListCmd struct {
-	adminFlags
-	After int64 `help:"Only events after this sequence number." placeholder:"N"`
-	Limit int   `help:"At most so many." default:"100"`
-}
-
-// Run lists audited changes.
-func (c *auditListCmd) Run(a *app) error {
-	client, err := c.client(a)
-	if err != nil {
-		return err
-	}
-	all, err := client.Audit(a.ctx, c.After, c.Limit)
-	if err != nil {
-		return err
-	}
-	return show(a, c.JSON, all, func() {
-		var rows [][]string
-		for _, e := range all {
-			ev := auditEvent(e.Event)
-			rows = append(rows, []string{
-				strconv.FormatInt(e.Sequence, 10), ev["time"], ev["dialect"], ev["operation"], ev["outcome"], ev["principal"], ev["key"], ev["version"],
-			})
-		}
-		a.table([]string{"NO", "TIME", "API", "OPERATION", "OUTCOME", "PRINCIPAL", "KEY", "VERSION"}, rows)
-	})
-}
-
-// auditEvent is an event's members as text.
-func auditEvent(raw json.RawMessage) map[string]string {
-	var members map[string]any
-	out := map[string]string{}
-	if json.Unmarshal(raw, &members) == nil {
-		for name, value := range members {
-			out[name] = fmt.Sprint(value)
-		}
-	}
-	return out
 }

@@ -44,6 +44,7 @@ const (
 	rootKeyFile   = "root.key"
 	stateFile     = "dev.json"
 	firstFile     = "first-state.db"
+	apiKeyFile    = "oci_api_key.pem"
 )
 
 // devServer is one run of dev.
@@ -59,6 +60,7 @@ type devServer struct {
 	front *server.Endpoint
 	node  *node
 	first firstState
+	made  []string // what a first start has put into the data directory
 }
 
 // Run serves until it is told to stop.
@@ -69,13 +71,35 @@ func (c *devCmd) Run(a *app) (err error) {
 	if err := d.prepare(undo); err != nil {
 		return err
 	}
+	undo.add(d.unmake)
 	if err := d.open(a.ctx, undo); err != nil {
 		return stopped(a.ctx, err)
 	}
+	d.made = nil
 	if err := d.announce(undo); err != nil {
 		return err
 	}
 	return d.node.run(a.ctx, devGrace)
+}
+
+// unmake removes what a first start that did not come to its end has made, so that the next
+// one can begin anew.
+func (d *devServer) unmake() error {
+	var err error
+	for _, path := range d.made {
+		err = errors.Join(err, os.RemoveAll(path))
+	}
+	return err
+}
+
+// making notes that a first start makes the named files in the data directory.
+func (d *devServer) making(names ...string) {
+	if d.Data == "" {
+		return // the whole directory goes
+	}
+	for _, name := range names {
+		d.made = append(d.made, filepath.Join(d.dir, name))
+	}
 }
 
 // stopped is err, except that work which was broken off because the person wants to stop is no failure.
@@ -88,8 +112,8 @@ func stopped(ctx context.Context, err error) error {
 
 // prepare reads what was asked for, and makes the directory.
 func (d *devServer) prepare(undo *cleanup) error {
-	host, _, err := net.SplitHostPort(d.Listen)
-	if err != nil {
+	host, port, err := net.SplitHostPort(d.Listen)
+	if _, errPort := strconv.ParseUint(port, 10, 16); err != nil || errPort != nil {
 		return usageError{fmt.Errorf("--listen %q is not an address such as 127.0.0.1:7443", d.Listen)}
 	}
 	d.host = host
@@ -203,11 +227,11 @@ func (d *devServer) loadState() (fresh bool, err error) {
 
 func (d *devServer) settings(srv *server.Server) settings {
 	rates, quotas := limits(d.Limits, nil)
+	host, port, _ := net.SplitHostPort(d.Listen) // it was split before
 	first, last := 0, 0
-	if port := d.front.Port(); d.Listen[len(d.Listen)-2:] != ":0" {
-		first, last = port+1, min(port+devVaultPorts, 65535)
+	if n, _ := strconv.Atoi(port); n != 0 {
+		first, last = n+1, min(n+devVaultPorts, 65535)
 	}
-	host, _, _ := net.SplitHostPort(d.Listen) // it was split before
 	return settings{
 		mode:       "dev",
 		regions:    []config.Region{{Name: "home", OCI: "us-ashburn-1", Alibaba: "cn-hangzhou"}},
@@ -241,6 +265,12 @@ func (d *devServer) openData(ctx context.Context, set *settings, fresh bool, und
 		return err
 	}
 	undo.add(set.store.Close)
+	if fresh {
+		d.making("claviger.db", "claviger.db-wal", "claviger.db-shm", "audit", firstFile)
+		if !exists(filepath.Join(d.dir, apiKeyFile)) {
+			d.making(apiKeyFile)
+		}
+	}
 	set.audit = audit.Discard{}
 	if d.Data != "" {
 		log, err := audit.Open(filepath.Join(d.dir, "audit"), audit.Options{Node: "dev", Clock: time.Now, Rand: rand.Reader})
@@ -269,6 +299,7 @@ func (d *devServer) openSeal(fresh bool) (seal.Seal, error) {
 		if err := file.Create(path, rand.Reader); err != nil {
 			return nil, err
 		}
+		d.making(rootKeyFile)
 	}
 	return file.Open(path, rand.Reader)
 }

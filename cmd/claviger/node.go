@@ -116,6 +116,7 @@ func (n *node) limiter(prefix string) *dialect.Limiter {
 // cloudRates are the clouds' requests per second, by API and class.
 func cloudRates() map[string]float64 {
 	rates := oci.CloudRates()
+	rates["alibaba/manage"] = 0 // none is documented; configurations may set one
 	for class, rate := range alibaba.CloudLimits() {
 		rates["alibaba/"+class] = rate
 	}

@@ -133,6 +133,10 @@ func readSeed(path string) (*seed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read seed: %w", err)
 	}
+	path, err = filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("read seed: %w", err)
+	}
 	s, err := parseSeed(text, filepath.Dir(path))
 	if err != nil {
 		return nil, fmt.Errorf("read seed %s: %w", path, err)

@@ -10,9 +10,12 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"claviger/internal/audit"
@@ -82,6 +85,12 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	if err != nil {
 		return nil, suggestInit(path, err)
 	}
+	known := cloudRates()
+	for class := range cfg.Limits.Rates {
+		if _, ok := known[class]; !ok {
+			return nil, usageError{fmt.Errorf("limits.rates: there is no class %q; there are %s", class, strings.Join(slices.Sorted(maps.Keys(known)), ", "))}
+		}
+	}
 	rates, quotas := limits(cfg.Limits.Mode, cfg.Limits.Rates)
 	set := settings{
 		mode: "serve", regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(),
@@ -97,7 +106,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		return nil, err
 	}
 	if set.seal, err = file.Open(cfg.Seal.File, rand.Reader); err != nil {
-		return nil, suggestInit(path, err)
+		return nil, err
 	}
 	undo.add(set.seal.Close)
 	if set.store, err = sqlstore.OpenSQLite(ctx, sqlstore.Options{Dir: cfg.Data, Log: log}); err != nil {

@@ -84,6 +84,9 @@ func (s *Service) SeedKey(ctx context.Context, c *Call, req SeedKey) (*Key, erro
 func (m *mutation) addPastVersion(k *keys.Key, v keys.Version) error {
 	k.Versions++
 	k.Primary, k.LastVersionAt = v.ID, orElse(v.CreatedAt, k.CreatedAt)
+	if k.Rotation.Interval > 0 && k.Rotation.Start.IsZero() {
+		k.Rotation.Next = k.LastVersionAt.Add(k.Rotation.Interval)
+	}
 	v.Ordinal, v.CreatedAt = k.Versions, k.LastVersionAt
 	return errors.Join(m.tx.Put(k), m.tx.Put(&v))
 }

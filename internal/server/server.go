@@ -140,7 +140,7 @@ func (e *Endpoint) Serve(h http.Handler) error {
 		run = func() error { return e.http.ServeTLS(e.ln, "", "") }
 	}
 	s.work.Go(func() {
-		if err := run(); !errors.Is(err, http.ErrServerClosed) {
+		if err := run(); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			s.opts.Log.Error("listener ended", "address", e.Address(), "error", err)
 		}
 	})

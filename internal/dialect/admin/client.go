@@ -68,7 +68,8 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	}
 	if resp.StatusCode/100 != 2 {
 		refusal := &Refusal{Status: resp.StatusCode}
-		if json.Unmarshal(raw, &refusal.Problem) != nil || refusal.Code == "" {
+		ours := resp.Header.Get(requestIDHeader) != ""
+		if json.Unmarshal(raw, &refusal.Problem) != nil || refusal.Code == "" || !ours {
 			return fmt.Errorf("%s answered %s, and not as the admin API does: is it another server?", c.Endpoint, resp.Status)
 		}
 		return refusal

@@ -197,10 +197,9 @@ type ClockChange struct {
 
 // Event is something scheduled.
 type Event struct {
-	At    time.Time `json:"at"`
-	Kind  string    `json:"kind"` // rotate-key, erase-version, erase-key, erase-vault
-	ID    string    `json:"id"`
-	Names Names     `json:"names,omitempty"`
+	At   time.Time `json:"at"`
+	Kind string    `json:"kind"` // rotate-key, erase-version, erase-key, erase-vault
+	ID   string    `json:"id"`
 }
 
 // AuditEvent is one change in the audit log of the database.

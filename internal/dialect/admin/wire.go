@@ -24,6 +24,9 @@ import (
 // maxBody is the largest request body: a public key in PEM is under 1 KiB.
 const maxBody = 64 << 10
 
+// requestIDHeader is in every answer: under this id the log tells of the request.
+const requestIDHeader = "X-Claviger-Request-Id"
+
 // wire is one operation's way through the pipeline; op is nil for paths that are none.
 type wire struct {
 	api *API
@@ -52,7 +55,7 @@ func (w *wire) Accept(_ context.Context, x *dialect.Exchange) error {
 	if !ok || w.api.cfg.Token == "" || subtle.ConstantTimeCompare(have[:], want[:]) != 1 {
 		return &keys.Error{
 			Kind: keys.KindUnauthenticated,
-			Hint: "send the admin token as \"Authorization: Bearer …\"; it is in the ready file of dev, and in admin.token_file of serve",
+			Hint: "send the admin token as \"Authorization: Bearer TOKEN\"; it is in the ready file of dev, and in admin.token_file of serve",
 		}
 	}
 	if w.op == nil {
@@ -193,7 +196,7 @@ func (w *wire) headers(x *dialect.Exchange) {
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store") // an answer may hold a secret
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Claviger-Request-Id", x.Call.RequestID)
+	h.Set(requestIDHeader, x.Call.RequestID)
 }
 
 // problem is the error table: kind → status and code. A kind that is not in it is a fault of

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"claviger": main})
+}
+
+// TestScripts runs the scripts of testdata/script against the command as a process of its own.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			// Whatever the server leaves in its temporary directory, the script can see.
+			tmp := filepath.Join(env.WorkDir, ".tmp")
+			env.Setenv("TMPDIR", tmp)
+			return os.MkdirAll(tmp, 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"await":   awaitFile,
+			"ready":   readyEnv,
+			"free":    freePorts,
+			"http":    httpGet,
+			"value":   jsonValue,
+			"empty":   emptyDir,
+			"refused": portRefused,
+			"example": example,
+			"exits":   exits,
+			"term":    terminate,
+		},
+	})
+}
+
+// awaitFile waits until a file is there: "await FILE". It fails when the process that would
+// write it ends before, which the script's time limit tells.
+func awaitFile(ts *testscript.TestScript, _ bool, args []string) {
+	path := ts.MkAbs(args[0])
+	for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(2 * time.Millisecond) {
+		if exists(path) {
+			return
+		}
+	}
+	ts.Fatalf("%s did not appear", args[0])
+}
+
+// readyEnv sets variables from a ready file: "ready FILE [PREFIX]".
+func readyEnv(ts *testscript.TestScript, _ bool, args []string) {
+	awaitFile(ts, false, args)
+	r, err := readReadyFile(ts.MkAbs(args[0]))
+	ts.Check(err)
+	prefix := ""
+	if len(args) > 1 {
+		prefix = args[1]
+	}
+	for name, value := range map[string]string{
+		"ADMIN": r.Admin.Endpoint, "TOKEN": r.Admin.Token, "TENANCY": r.OCI.Tenancy, "USER": r.OCI.User,
+		"KEYFILE": r.OCI.PrivateKeyFile, "OCICONFIG": r.OCI.ConfigFile, "VAULT": r.OCI.VaultID, "FINGERPRINT": r.OCI.Fingerprint,
+		"VAULTURL": r.OCI.ManagementEndpoint, "ACCOUNT": r.Alibaba.AccountID, "ACCESSKEY": r.Alibaba.AccessKeyID, "SECRET": r.Alibaba.AccessKeySecret,
+	} {
+		ts.Setenv(prefix+name, value)
+	}
+}
+
+// freePorts sets a variable to the first of n free ports in a row, outside of those that the
+// system gives to whoever asks for any: "free NAME N".
+func freePorts(ts *testscript.TestScript, _ bool, args []string) {
+	n, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	free := 0
+	// Each script searches at a place of its own.
+	start := len(ts.Name())*131 + os.Getpid()*17
+	for _, c := range ts.Name() + args[0] {
+		start = start*31 + int(c)
+	}
+	for i := range 10_000 {
+		port := 10_000 + (start&0xffffff+i)%10_000
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil || port == 10_000 {
+			free = 0
+		}
+		if err == nil {
+			_ = l.Close()
+			free++
+		}
+		if free == n {
+			ts.Setenv(args[0], strconv.Itoa(port-n+1))
+			return
+		}
+	}
+	ts.Fatalf("there are no %d free ports in a row", n)
+}
+
+// httpGet gets a URL and compares the status: "http STATUS URL [TOKEN]". The body becomes the
+// file "body". Connections that are refused are tried again: a server may be starting.
+func httpGet(ts *testscript.TestScript, _ bool, args []string) {
+	req, err := http.NewRequest(http.MethodGet, args[1], nil)
+	ts.Check(err)
+	if len(args) > 2 {
+		req.Header.Set("Authorization", "Bearer "+args[2])
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	var resp *http.Response
+	for start := time.Now(); ; time.Sleep(2 * time.Millisecond) {
+		if resp, err = client.Do(req); err == nil || time.Since(start) > time.Minute {
+			break
+		}
+	}
+	ts.Check(err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs("body"), body, 0o600))
+	if want := args[0]; strconv.Itoa(resp.StatusCode) != want {
+		ts.Fatalf("GET %s is answered %d, want %s: %s", args[1], resp.StatusCode, want, body)
+	}
+}
+
+// jsonValue sets a variable to a member of the JSON that the last command printed: "value NAME
+// a.0.b".
+func jsonValue(ts *testscript.TestScript, _ bool, args []string) {
+	var v any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile("stdout")), &v))
+	for _, step := range strings.Split(args[1], ".") {
+		switch at := v.(type) {
+		case map[string]any:
+			v = at[step]
+		case []any:
+			i, err := strconv.Atoi(step)
+			ts.Check(err)
+			if i >= len(at) {
+				ts.Fatalf("there are only %d elements at %s", len(at), args[1])
+			}
+			v = at[i]
+		default:
+			ts.Fatalf("there is no %s", args[1])
+		}
+	}
+	ts.Setenv(args[0], fmt.Sprint(v))
+}
+
+// emptyDir wants a directory to be empty: "empty DIR".
+func emptyDir(ts *testscript.TestScript, neg bool, args []string) {
+	entries, err := os.ReadDir(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if (len(entries) == 0) == neg {
+		ts.Fatalf("%s holds %v", args[0], entries)
+	}
+}
+
+// portRefused wants nobody to listen at a URL: "refused URL".
+func portRefused(ts *testscript.TestScript, _ bool, args []string) {
+	c, err := net.Dial("tcp", strings.TrimPrefix(args[0], "http://"))
+	if err == nil {
+		_ = c.Close()
+		ts.Fatalf("somebody listens at %s", args[0])
+	}
+}
+
+// example writes the first TOML example of a page of docs that begins with a line: "example
+// PAGE FILE LINE".
+func example(ts *testscript.TestScript, _ bool, args []string) {
+	page, err := os.ReadFile(filepath.Join(docsDir, args[0]))
+	ts.Check(err)
+	found := regexp.MustCompile("(?s)```toml\n(" + regexp.QuoteMeta(args[2]) + ".*?)```").FindSubmatch(page)
+	if found == nil {
+		ts.Fatalf("%s has no example that begins with %q", args[0], args[2])
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), found[1], 0o600))
+}
+
+// docsDir is absolute, since scripts run elsewhere.
+var docsDir = func() string {
+	dir, err := filepath.Abs(filepath.Join("..", "..", "docs"))
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
+// terminate asks all background processes to end, as a service manager does: "term".
+func terminate(ts *testscript.TestScript, _ bool, _ []string) {
+	for _, c := range ts.BackgroundCmds() {
+		ts.Check(c.Process.Signal(syscall.SIGTERM))
+	}
+}
+
+// exits runs the command in this process and compares its exit code: "exits CODE ARG...".
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	var out, talk strings.Builder
+	env := []string{}
+	for _, name := range []string{"CLAVIGER_READY_FILE", "CLAVIGER_CONFIG", "CLAVIGER_ADMIN_TOKEN"} {
+		env = append(env, name+"="+ts.Getenv(name))
+	}
+	full := make([]string, len(args[1:]))
+	for i, a := range args[1:] {
+		full[i] = strings.ReplaceAll(a, "@", ts.MkAbs(".")+string(filepath.Separator))
+	}
+	code := run(context.Background(), full, env, stdio{in: strings.NewReader(""), out: &out, err: &talk})
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code is %d, want %s\n%s%s", code, args[0], out.String(), talk.String())
+	}
+	if code != exitOK && talk.Len() == 0 {
+		ts.Fatalf("the command failed without a word")
+	}
+}
