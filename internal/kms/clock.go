@@ -116,7 +116,7 @@ func (s *Service) Advance(ctx context.Context, d time.Duration) error {
 	}
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
-	return s.advanceTo(ctx, s.clock.Now().Add(d))
+	return s.advanceTo(ctx, s.clock.Now().Add(d).Truncate(time.Microsecond))
 }
 
 // ToNextEvent moves the domain clock to the next scheduled event and performs it; ok is
@@ -180,7 +180,12 @@ func (s *Service) advanceTo(ctx context.Context, target time.Time) (err error) {
 		}
 		last = *next
 	}
-	return s.setClock(ctx, s.clock.pointAt(target, frozen))
+	end := s.clock.pointAt(target, frozen)
+	if err := s.setClock(ctx, end); err != nil {
+		return err
+	}
+	reached = end
+	return s.expire(ctx)
 }
 
 // pointAt is the position in which the clock shows at, running or standing still.

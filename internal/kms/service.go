@@ -84,7 +84,9 @@ type Service struct {
 	held      atomic.Int64 // erasures that the clock guard holds back
 
 	sweeping sync.Mutex // one sweep or clock move at a time
-	expired  time.Time  // when expire last ran, guarded by sweeping
+	expired  struct {
+		wall, domain time.Time // when expire last ran, guarded by sweeping
+	}
 }
 
 // Initialize creates the system KEK in an empty store, once.
@@ -143,6 +145,8 @@ func (s *Service) Close() {
 
 // Forget drops everything remembered of the store, which somebody else has changed.
 func (s *Service) Forget(ctx context.Context) error {
+	s.sweeping.Lock()
+	defer s.sweeping.Unlock()
 	s.ring.forget()
 	return s.store.View(ctx, s.loadClock)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"claviger/internal/audit"
@@ -15,6 +16,9 @@ import (
 
 // farFuture is later than anything that is scheduled.
 var farFuture = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// dueBatch is how many events are looked up at once.
+const dueBatch = 64
 
 // eraseChunk bounds how many versions one transaction erases.
 const eraseChunk = 100
@@ -33,78 +37,132 @@ func (s *Service) Sweep(ctx context.Context) (int, error) {
 
 // sweep is Sweep with s.sweeping held.
 func (s *Service) sweep(ctx context.Context) (done int, err error) {
-	erased, held := false, 0
+	w := &sweeper{s: s, skip: map[keys.ID]bool{}, stale: map[keys.ID]int64{}}
 	var failed error
-	skip := map[keys.ID]bool{}
-	for {
-		next, err := s.nextDueExcept(ctx, s.clock.Now(), skip)
-		if err != nil || next == nil {
-			failed = errors.Join(failed, err)
+	for ctx.Err() == nil {
+		batch, err := w.due(ctx)
+		if err != nil || len(batch) == 0 {
+			failed = err
 			break
 		}
-		if next.Kind != store.RotateKey && !s.clock.virtual && !s.guard.trusted() {
-			skip[next.ID] = true
-			held++
-			continue
-		}
-		switch err := s.perform(ctx, next); {
-		case errors.Is(err, errNotDue):
-			skip[next.ID] = true
-		case err != nil:
-			s.log.ErrorContext(ctx, "scheduled event", "kind", string(next.Kind), "id", next.ID.String(), "error", err)
-			failed = errors.Join(failed, fmt.Errorf("%s of %s: %w", next.Kind, next.ID, err))
-			skip[next.ID] = true
-		default:
-			done++
-			erased = erased || next.Kind != store.RotateKey
+		for i := range batch {
+			w.try(ctx, &batch[i])
 		}
 	}
-	s.held.Store(int64(held))
-	if erased {
+	s.held.Store(int64(w.held))
+	if w.erased {
 		failed = errors.Join(failed, s.store.Scrub(ctx))
 	}
-	return done, errors.Join(failed, s.note(ctx), s.expire(ctx))
+	return w.done, errors.Join(ctx.Err(), w.failed, failed, s.note(ctx), s.expire(ctx))
 }
 
-// expire forgets what is over, in bounded batches, once a minute: nothing waits for it, since
-// every reader looks at the time itself.
+// sweeper is one sweep.
+type sweeper struct {
+	s      *Service
+	skip   map[keys.ID]bool  // not to be tried again in this sweep
+	stale  map[keys.ID]int64 // the revision that was found not to be due after all
+	done   int
+	held   int
+	erased bool
+	failed error
+}
+
+// due lists the next events, earliest first.
+func (w *sweeper) due(ctx context.Context) ([]store.Due, error) {
+	var rows []store.Due
+	err := w.s.store.View(ctx, func(tx store.Tx) (err error) {
+		rows, err = tx.Due(w.s.clock.Now(), len(w.skip)+dueBatch)
+		return err
+	})
+	return slices.DeleteFunc(rows, func(d store.Due) bool { return w.skip[d.ID] }), err
+}
+
+// try performs an event. A row that has changed since it was found is looked up once more.
+func (w *sweeper) try(ctx context.Context, d *store.Due) {
+	if d.Kind != store.RotateKey && !w.s.clock.virtual && !w.s.guard.trusted() {
+		w.skip[d.ID] = true
+		w.held++
+		return
+	}
+	switch err := w.s.perform(ctx, d); {
+	case errors.Is(err, errNotDue):
+		revision, again := w.stale[d.ID]
+		w.skip[d.ID] = again && revision == d.Revision
+		w.stale[d.ID] = d.Revision
+	case err != nil:
+		w.s.log.ErrorContext(ctx, "scheduled event", "kind", string(d.Kind), "id", d.ID.String(), "error", err)
+		w.failed = errors.Join(w.failed, fmt.Errorf("%s of %s: %w", d.Kind, d.ID, err))
+		w.skip[d.ID] = true
+	default:
+		w.done++
+		w.erased = w.erased || d.Kind != store.RotateKey
+	}
+}
+
+// expire forgets what is over, in bounded batches, once a minute of either clock: nothing
+// waits for it, since every reader looks at the time itself.
 func (s *Service) expire(ctx context.Context) error {
-	wall := s.clock.wall()
-	if wall.Sub(s.expired) < time.Minute {
+	wall, now := s.clock.wall(), s.clock.Now()
+	if wall.Sub(s.expired.wall).Abs() < time.Minute && now.Sub(s.expired.domain).Abs() < time.Minute {
 		return nil
 	}
-	s.expired = wall
-	now := s.clock.Now()
+	s.expired.wall, s.expired.domain = wall, now
 	until := store.Expiry{Domain: now, Request: wall, Tombstones: now.Add(-s.tombs)}
+	vaults, err := s.endpointsOf(ctx, until.Tombstones)
+	if err != nil {
+		return err
+	}
 	for {
 		n := 0
 		_, err := s.store.Update(ctx, func(tx store.Tx) (err error) {
 			n, err = tx.Expire(until, 500)
 			return err
 		})
-		if err != nil || n == 0 {
+		if err != nil {
 			return err
+		}
+		if n == 0 {
+			return s.free(ctx, vaults)
 		}
 	}
 }
 
-func (s *Service) nextDue(ctx context.Context, before time.Time) (*store.Due, error) {
-	return s.nextDueExcept(ctx, before, nil)
+// endpointsOf lists the erased vaults that are about to be forgotten and hold an endpoint.
+func (s *Service) endpointsOf(ctx context.Context, before time.Time) ([]*keys.Vault, error) {
+	if s.endpoints == nil {
+		return nil, nil
+	}
+	all, err := s.AllVaults(ctx)
+	return slices.DeleteFunc(all, func(v *keys.Vault) bool {
+		return v.Endpoint == "" || v.State != keys.Deleted || !v.DeleteAt.Before(before)
+	}), err
 }
 
-func (s *Service) nextDueExcept(ctx context.Context, before time.Time, skip map[keys.ID]bool) (*store.Due, error) {
-	var out *store.Due
-	err := s.store.View(ctx, func(tx store.Tx) error {
-		rows, err := tx.Due(before, len(skip)+1)
-		for i := range rows {
-			if !skip[rows[i].ID] {
-				out = &rows[i]
-				break
-			}
+// free gives back the endpoints of those vaults that are forgotten by now.
+func (s *Service) free(ctx context.Context, vaults []*keys.Vault) error {
+	for _, v := range vaults {
+		err := s.store.View(ctx, func(tx store.Tx) error { return tx.Load(&keys.Vault{ID: v.ID}) })
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			s.endpoints.Close(v)
+		case err != nil:
+			return err
 		}
+	}
+	return nil
+}
+
+// nextDue is the earliest event at or before a time; nil when there is none.
+func (s *Service) nextDue(ctx context.Context, before time.Time) (*store.Due, error) {
+	var rows []store.Due
+	err := s.store.View(ctx, func(tx store.Tx) (err error) {
+		rows, err = tx.Due(before, 1)
 		return err
 	})
-	return out, err
+	if err != nil || len(rows) == 0 {
+		return nil, err
+	}
+	return &rows[0], nil
 }
 
 // Scheduled lists what is scheduled, earliest first.
@@ -159,16 +217,16 @@ func (s *Service) eraseVersion(ctx context.Context, c *Call, d *store.Due) error
 			return err
 		}
 		m.ev.Tenant, m.ev.Vault, m.ev.Key, m.ev.Version = v.Tenant, v.Vault, v.Key, v.ID
-		return m.erase(k, v)
+		return m.erase(k, v.DeleteAt, v)
 	})
 }
 
-// erase leaves a version's tombstone and counts it on its key.
-func (m *mutation) erase(k *keys.Key, versions ...*keys.Version) error {
+// erase leaves the tombstones of versions that are gone since at, and counts them on their key.
+func (m *mutation) erase(k *keys.Key, at time.Time, versions ...*keys.Version) error {
 	for _, v := range versions {
 		v.State, v.Sealed, v.PublicKey = keys.Deleted, nil, nil
-		if v.DeleteAt.IsZero() {
-			v.DeleteAt = m.now
+		if v.DeleteAt.IsZero() || v.DeleteAt.After(at) {
+			v.DeleteAt = at // before its own schedule, with its key
 		}
 		if err := m.tx.Put(v); err != nil {
 			return err
@@ -198,7 +256,7 @@ func (s *Service) eraseKey(ctx context.Context, c *Call, id keys.ID, revision in
 			}
 			row := k.Key
 			if len(rows) > 0 {
-				err := m.erase(&row, rows...)
+				err := m.erase(&row, k.DeleteAt, rows...)
 				revision = m.tx.Revision() // this erasure's own change of the row
 				return err
 			}
