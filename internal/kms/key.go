@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"claviger/internal/audit"
+	"claviger/internal/engine"
 	"claviger/internal/identity"
 	"claviger/internal/keys"
 	"claviger/internal/secret"
@@ -75,6 +76,8 @@ func newKeyFits(req NewKey) error {
 	switch {
 	case !req.Spec.Valid():
 		return keys.Invalid("spec", "unknown key spec")
+	case engine.Supported(req.Spec) != nil:
+		return &keys.Error{Kind: keys.KindUnsupported, Field: "spec", Hint: "this server makes no " + string(req.Spec) + " keys: " + engine.Supported(req.Spec).Error()}
 	case req.Usages == 0 || !req.Spec.Usages().Has(req.Usages):
 		return &keys.Error{Kind: keys.KindUnsupported, Field: "usage", Hint: "a " + string(req.Spec) + " key cannot be used to " + req.Usages.String()}
 	case req.Origin != keys.Generated:
@@ -206,26 +209,37 @@ func (s *Service) listKeys(m *mutation, q store.KeyQuery, f KeyFilter, p Page) (
 	if err != nil {
 		return nil, err
 	}
+	more := false
+	if f.Match == nil {
+		rows, more = cut(rows, p.Limit)
+	}
 	views, err := m.viewKeys(rows, f)
 	if err != nil {
 		return nil, err
 	}
-	out := &List[*Key]{Total: -1}
+	out := &List[*Key]{Items: views, Total: -1}
 	if f.Match != nil {
 		out.Total = len(views)
-		views = views[min(p.Offset, len(views)):]
+		out.Items, more = cut(views[min(p.Offset, len(views)):], p.Limit)
+		rows = rowsOf(out.Items)
 	} else if q.Compartment.IsZero() && q.Vault.IsZero() && q.Protection == "" && q.HideDeleted {
 		if out.Total, err = m.tx.Count(store.Counter{Type: keys.TypeKey, Tenant: q.Tenant, Region: q.Region, Specs: q.Specs}); err != nil {
 			return nil, err
 		}
 	}
-	more := false
-	out.Items, more = cut(views, p.Limit)
 	if more {
-		last := out.Items[len(out.Items)-1]
+		last := rows[len(rows)-1]
 		out.Next = s.encodeCursor(list, cursor{mark: store.Mark{Time: last.CreatedAt, Name: last.Name, ID: last.ID}})
 	}
 	return out, nil
+}
+
+func rowsOf(views []*Key) []*keys.Key {
+	rows := make([]*keys.Key, len(views))
+	for i, v := range views {
+		rows[i] = &v.Key
+	}
+	return rows
 }
 
 func (m *mutation) viewKeys(rows []*keys.Key, f KeyFilter) ([]*Key, error) {
