@@ -59,12 +59,14 @@ func (s *Service) createVault(ctx context.Context, c *Call, req NewVault, seed v
 		}
 		return nil
 	}
-	out, err := do(ctx, s, c, keys.CreateVault, prepare, func(m *mutation) (*Vault, error) {
+	// Who leaves must not leave a vault behind whose endpoint nobody opens.
+	out, err := do(context.WithoutCancel(ctx), s, c, keys.CreateVault, prepare, func(m *mutation) (*Vault, error) {
 		m.ev.Vault = v.ID
 		return s.insertVault(m, *v, *kekRec, req.Compartment)
 	})
 	if err != nil {
-		if v.Endpoint != "" {
+		// Where nobody knows whether the vault is there, its endpoint stays taken.
+		if v.Endpoint != "" && !errors.Is(err, store.ErrUnknown) {
 			s.endpoints.Release(v.Endpoint)
 		}
 		return nil, err
