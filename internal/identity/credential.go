@@ -71,10 +71,10 @@ func (c *Credential) VerifyRSA(h crypto.Hash, digest, signature []byte) bool {
 // VerifyMAC checks, in constant time, that mac is the HMAC (RFC 2104) of message under the
 // secret followed by suffix. A credential of another kind verifies nothing.
 func (c *Credential) VerifyMAC(h func() hash.Hash, suffix string, message, mac []byte) bool {
-	if c.Kind != AccessKey {
+	key := c.secret.Reveal()
+	if c.Kind != AccessKey || len(key) == 0 {
 		return false
 	}
-	key := c.secret.Reveal()
 	if suffix != "" {
 		key = append(append(make([]byte, 0, len(key)+len(suffix)), key...), suffix...)
 		defer clear(key)
