@@ -5,6 +5,7 @@ package kms
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"claviger/internal/engine"
 	"claviger/internal/keys"
@@ -192,6 +193,9 @@ func (s *Service) GenerateDataKey(ctx context.Context, c *Call, req DataKeyReque
 		if _, err := algorithmFor(at.key, keys.Envelope, keys.UsageEncrypt); err != nil {
 			return nil, err
 		}
+		if req.Bytes < 1 || req.Bytes > MaxEnvelopePlaintext {
+			return nil, keys.Invalid("bytes", fmt.Sprintf("a data key has 1 to %d bytes", MaxEnvelopePlaintext))
+		}
 		v, material, err := u.versionFor(at, VersionRef{})
 		if err != nil {
 			return nil, err
@@ -202,6 +206,7 @@ func (s *Service) GenerateDataKey(ctx context.Context, c *Call, req DataKeyReque
 		}
 		ciphertext, err := u.seal(at.key, v, material, dek.Reveal(), false, req.Context)
 		if err != nil {
+			dek.Wipe()
 			return nil, err
 		}
 		return &DataKeyResult{Key: at.key, Version: v, Plaintext: dek.Reveal(), Ciphertext: ciphertext}, nil

@@ -106,6 +106,13 @@ type DecryptResult struct {
 	Text      bool
 }
 
+// wipe forgets the plaintext of an answer that is not given.
+func (r *DecryptResult) wipe() {
+	if r != nil {
+		clear(r.Plaintext)
+	}
+}
+
 // DataKeyRequest makes a random data key of Bytes bytes and encrypts it.
 type DataKeyRequest struct {
 	Key     KeyRef
@@ -119,6 +126,13 @@ type DataKeyResult struct {
 	Version    *keys.Version
 	Plaintext  []byte
 	Ciphertext []byte
+}
+
+// wipe forgets the plaintext of an answer that is not given.
+func (r *DataKeyResult) wipe() {
+	if r != nil {
+		clear(r.Plaintext)
+	}
 }
 
 // SignRequest signs a message, which is hashed here, or a digest. Version zero is the primary.
