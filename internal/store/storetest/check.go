@@ -26,7 +26,8 @@ const (
 //   - Tombstones have a time and neither sealed material nor tags; whatever is pending
 //     deletion has a time; live versions have sealed material.
 //   - A live key's versions have ordinals up to its number of versions, dense but for those
-//     erased, and its primary version is its own and enabled.
+//     erased, and its primary version is its own and enabled; or erased, where the key or its
+//     vault is pending deletion: an erasure may be half done.
 //   - Every counter equals the counted rows, and what is due is what the rows say.
 func Check(ctx context.Context, s store.Store) error {
 	c := checker{

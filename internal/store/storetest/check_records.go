@@ -195,14 +195,16 @@ func (c *checker) key(v *keys.Vault, k *keys.Key) error {
 	if err := c.expect(k.Tenant == v.Tenant && k.Region == v.Region, "%s is in another tenant or region than its vault", ref); err != nil {
 		return err
 	}
-	if err := c.versions(k); err != nil {
+	if err := c.versions(v, k); err != nil {
 		return err
 	}
 	return c.ofKey(k)
 }
 
 // versions checks the versions of a key.
-func (c *checker) versions(k *keys.Key) error {
+func (c *checker) versions(in *keys.Vault, k *keys.Key) error {
+	// The versions of a key are erased before its own row is.
+	erasing := k.State == keys.PendingDeletion || in.State == keys.PendingDeletion
 	seen, live, at, primary := 0, 0, 0, false
 	for {
 		rows, err := c.tx.Versions(store.VersionQuery{Key: k.ID, AfterOrdinal: at, Limit: checkPage})
@@ -218,7 +220,7 @@ func (c *checker) versions(k *keys.Key) error {
 			if v.State != keys.Deleted {
 				live++
 			}
-			primary = primary || v.ID == k.Primary && v.State == keys.Enabled
+			primary = primary || v.ID == k.Primary && (v.State == keys.Enabled || erasing && v.State == keys.Deleted)
 		}
 		if len(rows) < checkPage {
 			break
