@@ -113,8 +113,7 @@ type chaos struct {
 	random  *rand.Rand
 	kills   int
 	answers int
-	events  int64 // audit events of mutations that were looked at
-	clock   time.Time
+	events  int64         // audit events of mutations that were looked at
 	moving  bool          // the clock moved in this run
 	workers [][]*knownKey // their own keys
 }

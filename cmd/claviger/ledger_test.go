@@ -29,6 +29,8 @@ type ledger struct {
 	hub   *knownKey   // one that every worker rotates
 	maybe int         // creations of keys that were not answered, and not repeated
 
+	clock time.Time // domain time, as answered last
+
 	mutations map[string]string // request id → what was answered in this run
 	calls     map[string]string // the same for data calls
 	repeats   []step            // not answered, and to be repeated with their token
@@ -199,6 +201,11 @@ func versionOf(ciphertext string) string {
 	return string(raw[:36])
 }
 
+// late reports whether what is pending deletion may be erased before a call arrives.
+func (w *worker) late(state string, until time.Time) bool {
+	return state == pending && (w.moving || !until.IsZero() && until.Before(w.clock.Add(hang)))
+}
+
 // toState is a call that changes a key's state, by an action of OCI.
 func (w *worker) toState(k *knownKey, action, state string) step {
 	return w.change(k, state, action, func(ctx context.Context, c *caller) answer {
@@ -215,7 +222,7 @@ func (w *worker) toStateAlibaba(k *knownKey, action, state string, params ...str
 
 func (w *worker) change(k *knownKey, state, what string, send func(context.Context, *caller) answer) step {
 	return step{
-		what: what, key: k, mutation: true, send: send, late: w.moving && k.state == pending,
+		what: what, key: k, mutation: true, send: send, late: w.late(k.state, k.until),
 		done: func(answer) {
 			if state == pending {
 				k.before = k.state
@@ -282,7 +289,7 @@ func (w *worker) version(k *knownKey) step {
 		return w.rotateOr(k)
 	}
 	return step{
-		what: action + " of a version", key: k, mutation: true, late: w.moving && v.state == pending,
+		what: action + " of a version", key: k, mutation: true, late: w.late(v.state, v.until),
 		send: func(ctx context.Context, c *caller) answer {
 			return c.act(ctx, k.name, "keyVersions/"+v.name+"/actions/"+action)
 		},
