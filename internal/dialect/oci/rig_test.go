@@ -24,6 +24,7 @@ import (
 	"claviger/internal/keys"
 	"claviger/internal/kms"
 	"claviger/internal/kms/kmstest"
+	"claviger/internal/store"
 )
 
 const testRegion = "us-ashburn-1"
@@ -41,7 +42,12 @@ type rig struct {
 // newRig makes a rig; change, which may be nil, changes the dialect's configuration.
 func newRig(t testing.TB, change func(*Config)) *rig {
 	t.Helper()
-	r := &rig{World: kmstest.New(t), vaults: map[keys.ID]*httptest.Server{}}
+	return newRigOn(t, kmstest.New(t), change)
+}
+
+func newRigOn(t testing.TB, w *kmstest.World, change func(*Config)) *rig {
+	t.Helper()
+	r := &rig{World: w, vaults: map[keys.ID]*httptest.Server{}}
 	cfg := Config{
 		Service: r.Service, Regions: map[keys.Region]string{kmstest.Region: testRegion}, VaultURL: r.vaultURL,
 		Now: r.Clock.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler), Hints: true, SoftwareHSM: true,
@@ -292,4 +298,15 @@ func (r *rig) compartment(t testing.TB, tenant kmstest.Tenant) string {
 		t.Fatal(err)
 	}
 	return name
+}
+
+// carryOver gives a record of the first tenant a name that it had in Oracle's cloud.
+func (r *rig) carryOver(t testing.TB, typ keys.Type, name string, id keys.ID) {
+	t.Helper()
+	err := r.AddExternalID(t.Context(), r.System("test"), store.ExternalID{
+		Dialect: Name, Type: typ, Tenant: r.Tenant.ID, Region: kmstest.Region, Name: name, ID: id,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
