@@ -378,3 +378,57 @@ func copyFile(t testing.TB, from, to string) {
 		t.Fatal(err)
 	}
 }
+
+// TestIgnoredFault lets functions overlook an error of the database: what they wrote is undone
+// all the same, since the database may have undone a part of it already.
+func TestIgnoredFault(t *testing.T) {
+	t.Parallel()
+	f := &faults{}
+	s := openTest(t, Options{Dir: t.TempDir(), Create: true, connect: f.connect})
+	basis := newFaultBasis()
+	update(t, s, basis.tenant, basis.vault)
+	for _, after := range []bool{false, true} {
+		other := basis.world.Tenant()
+		_, err := s.Update(t.Context(), func(tx store.Tx) error {
+			if err := tx.Put(basis.world.Tenant()); err != nil {
+				return err
+			}
+			f.arm(1, 1, after)
+			_ = tx.Put(basis.key)
+			f.disarm()
+			if err := tx.Put(other); !errors.Is(err, errInjected) {
+				t.Errorf("a put after a fault: %v, want the fault", err)
+			}
+			return nil
+		})
+		if !errors.Is(err, errInjected) {
+			t.Errorf("an update whose function overlooked a fault: %v", err)
+		}
+	}
+	if head := headOf(t, s); head.Revision != 1 {
+		t.Errorf("the head is at %d, want 1", head.Revision)
+	}
+	if err := errors.Join(storetest.Check(t.Context(), s), s.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestForeignWriter moves the head from another connection, as nothing but a stranger does.
+// The store refuses to number over it, and then goes on from there.
+func TestForeignWriter(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openTest(t, Options{Dir: dir, Create: true})
+	w := &storetest.World{}
+	update(t, s, w.Tenant())
+	edit(t, dir, "UPDATE feed_head SET rev = 7")
+	if _, err := s.Update(t.Context(), func(tx store.Tx) error { return tx.Put(w.Tenant()) }); !errors.Is(err, errHead) {
+		t.Errorf("update over a moved head: %v", err)
+	}
+	if rev := update(t, s, w.Tenant()); rev != 8 {
+		t.Errorf("the next revision is %d, want 8", rev)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}

@@ -15,9 +15,11 @@ import (
 
 var errInjected = errors.New("injected fault")
 
-// faults fails statements of the connections that write. Each execution of a prepared
-// statement is a step, counted from 1 while it is armed.
+// faults fails statements of the connections that write, or of those that read. Each execution
+// of a prepared statement is a step, counted from 1 while it is armed.
 type faults struct {
+	readers bool
+
 	mu    sync.Mutex
 	armed bool
 	from  int      // the first step that fails; 0: none
@@ -60,7 +62,7 @@ func (f *faults) step(text string) (fail, execute bool) {
 // connect is for Options.
 func (f *faults) connect(dsn string) (driver.Connector, error) {
 	c, err := sqlite.NewConnector(dsn)
-	if err != nil || strings.Contains(dsn, "query_only") {
+	if err != nil || strings.Contains(dsn, "query_only") != f.readers {
 		return c, err
 	}
 	return faultConnector{c, f}, nil

@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -90,9 +91,8 @@ func (t *tx) Changes(after int64, limit int) ([]store.Change, error) {
 	text := "SELECT rev, type, id, name FROM changes WHERE rev > $1"
 	args := []any{after}
 	if limit > 0 { // up to the revision of the last one within the limit
-		text += ` AND rev <= COALESCE((SELECT rev FROM changes WHERE rev > $1 ORDER BY rev, seq LIMIT 1 OFFSET $2),
-			(SELECT rev FROM feed_head))`
-		args = append(args, limit-1)
+		text += " AND rev <= COALESCE((SELECT rev FROM changes WHERE rev > $1 ORDER BY rev, seq LIMIT 1 OFFSET $2), $3)"
+		args = append(args, limit-1, int64(math.MaxInt64))
 	}
 	var out []store.Change
 	err := t.each(text+" ORDER BY rev, seq", args, func(rows *sql.Rows) error {

@@ -195,6 +195,9 @@ func (t *tx) Keys(q store.KeyQuery) ([]*keys.Key, error) {
 	if q.Protection != "" {
 		c.and("protection = ?", &q.Protection)
 	}
+	if q.State != "" {
+		c.and("state = ?", &q.State)
+	}
 	if q.HideDeleted {
 		c.and(live)
 	}

@@ -227,6 +227,7 @@ CREATE INDEX keys_rotation ON keys (rotation_next, id) WHERE state = 'ENABLED' A
 CREATE INDEX keys_vault_created ON keys (vault, created_at, id);
 CREATE INDEX keys_vault_name ON keys (vault, name, id);
 CREATE INDEX nonces_expiry ON nonces (expires_at);
+CREATE INDEX principals_tenant ON principals (tenant, created_at, id);
 CREATE INDEX tokens_expiry ON tokens (expires_at);
 CREATE INDEX vaults_created ON vaults (tenant, region, created_at, id);
 CREATE UNIQUE INDEX vaults_default ON vaults (tenant, region) WHERE is_default = 1 AND state <> 'DELETED';

@@ -72,6 +72,7 @@ CREATE TABLE principals (
     revision   INTEGER NOT NULL,
     UNIQUE (tenant, name)
 ) STRICT;
+CREATE INDEX principals_tenant ON principals (tenant, created_at, id);
 
 CREATE TABLE bindings (
     id         BLOB    NOT NULL PRIMARY KEY CHECK (length(id) = 16),
