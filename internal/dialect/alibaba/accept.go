@@ -31,14 +31,14 @@ func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := w.route(x, c); err != nil {
+	if err := w.route(x, &c); err != nil {
 		return err
 	}
 	at, err := w.checkTime(c.timestamp)
 	if err != nil {
 		return err
 	}
-	cred, err := w.credential(ctx, x, c)
+	cred, err := w.credential(ctx, x, &c)
 	if err != nil {
 		return err
 	}
@@ -46,7 +46,7 @@ func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
 		return err
 	}
 	x.Call.Who = cred.Caller
-	x.Call.Nonce, x.Call.NonceExpires = nonceOf(c), latest(at, w.d.cfg.Now()).Add(maxSkew)
+	x.Call.Nonce, x.Call.NonceExpires = nonceOf(&c), latest(at, w.d.cfg.Now()).Add(maxSkew)
 	if err := w.d.service.Seen(&x.Call, at); err != nil {
 		return err
 	}
@@ -96,12 +96,12 @@ func malformed(err error) error {
 }
 
 // claim finds the scheme and reads its claim.
-func (in *exchange) claim(r *http.Request) (*claim, error) {
+func (in *exchange) claim(r *http.Request) (claim, error) {
 	if a := r.Header.Get("Authorization"); strings.HasPrefix(a, "ACS") {
 		return claimACS3(r.Header)
 	}
 	if r.Header.Get("X-Acs-Bearer-Token") != "" || r.Header.Get("X-Acs-Zero-Trust-Idtoken") != "" {
-		return nil, unsupportedScheme("bearer tokens")
+		return claim{}, unsupportedScheme("bearer tokens")
 	}
 	return claimV1(&in.params)
 }
@@ -154,16 +154,14 @@ func (w *wire) credential(ctx context.Context, x *dialect.Exchange, c *claim) (*
 // nonceOf is what must not come twice. A request without a nonce is its own: the same signed
 // bytes are served once.
 func nonceOf(c *claim) [16]byte {
-	h := sha256.New()
 	nonce, kind := c.nonce, "n"
 	if nonce == "" {
 		nonce, kind = c.signature, "s"
 	}
 	b := make([]byte, 0, 128)
 	b = append(append(append(b, kind...), c.accessKey...), 0)
-	h.Write(append(b, nonce...))
-	var sum [sha256.Size]byte
-	return [16]byte(h.Sum(sum[:0]))
+	sum := sha256.Sum256(append(b, nonce...))
+	return [16]byte(sum[:16])
 }
 
 func latest(a, b time.Time) time.Time {

@@ -17,42 +17,46 @@ const acs3 = "ACS3-HMAC-SHA256"
 // mustSign are the headers that ACS3 has to cover, sorted.
 var mustSign = [...]string{"host", "x-acs-action", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce", "x-acs-version"}
 
+// mandatoryACS3 are the headers that are read, as they are asked for, and the names of the
+// common parameters that they stand for.
+var mandatoryACS3 = [...]struct{ header, name string }{
+	{"X-Acs-Action", "Action"}, {"X-Acs-Version", "Version"}, {"X-Acs-Date", "Timestamp"}, {"X-Acs-Signature-Nonce", "SignatureNonce"},
+}
+
 // claimACS3 reads the Authorization header and the headers that it covers.
-func claimACS3(h http.Header) (*claim, error) {
+func claimACS3(h http.Header) (claim, error) {
 	a, err := parseAuthorization(h.Get("Authorization"))
 	if err != nil {
-		return nil, err
+		return claim{}, err
 	}
-	c := &claim{
+	c := claim{
 		accessKey: a.credential, headers: a.headers, signature: a.signature,
 		token: h.Get("X-Acs-Security-Token"),
 	}
-	for _, m := range []struct {
-		header, name string
-		to           *string
-	}{
-		{"X-Acs-Action", "Action", &c.action}, {"X-Acs-Version", "Version", &c.version},
-		{"X-Acs-Date", "Timestamp", &c.timestamp}, {"X-Acs-Signature-Nonce", "SignatureNonce", &c.nonce},
-	} {
+	var have [len(mandatoryACS3)]string
+	for i, m := range mandatoryACS3 {
 		v := h[m.header]
 		if len(v) > 1 {
-			return nil, incomplete("header " + m.header + " is given more than once")
+			return c, incomplete("header " + m.header + " is given more than once")
 		}
-		if len(v) == 0 || strings.TrimSpace(v[0]) == "" {
-			return nil, mandatory(m.name)
+		if len(v) == 1 {
+			have[i] = strings.TrimSpace(v[0])
 		}
-		*m.to = strings.TrimSpace(v[0])
+		if have[i] == "" {
+			return c, mandatory(m.name)
+		}
 	}
+	c.action, c.version, c.timestamp, c.nonce = have[0], have[1], have[2], have[3]
 	for _, name := range mustSign {
 		if !lists(a.headers, name) {
-			return nil, incomplete("SignedHeaders lacks " + name)
+			return c, incomplete("SignedHeaders lacks " + name)
 		}
 	}
 	if c.token != "" && !lists(a.headers, "x-acs-security-token") {
-		return nil, incomplete("SignedHeaders lacks x-acs-security-token")
+		return c, incomplete("SignedHeaders lacks x-acs-security-token")
 	}
 	if id := h.Get("X-Acs-Accesskey-Id"); id != "" && id != c.accessKey {
-		return nil, incomplete("x-acs-accesskey-id differs from Credential")
+		return c, incomplete("x-acs-accesskey-id differs from Credential")
 	}
 	return c, nil
 }
@@ -126,7 +130,7 @@ func headerList(s string) bool {
 // canonicalACS3 is the canonical request: method, path, query rebuilt from the decoded
 // parameters, the signed headers as received, their list, the body's hash.
 func canonicalACS3(r *http.Request, p *params, headers, bodyHash string) []byte {
-	b := make([]byte, 0, 512+3*p.size)
+	b := make([]byte, 0, 512+p.roomEncoded())
 	b = append(append(b, r.Method...), "\n/\n"...)
 	first := true
 	for i := range p.list {

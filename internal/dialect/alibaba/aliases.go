@@ -70,7 +70,7 @@ func (a *aliasList) write(d *document) {
 	d.list("Aliases", "Alias", len(a.items), func(i int) {
 		d.text("AliasName", a.items[i].Name)
 		d.text("AliasArn", AliasARN(a.region, a.account, a.items[i].Name))
-		d.text("KeyId", KeyName(a.items[i].Key))
+		d.id("KeyId", a.items[i].Key)
 	})
 	a.paged.write(d)
 }

@@ -16,7 +16,11 @@ import (
 func (w *wire) Reply(x *dialect.Exchange, resp any) {
 	in := x.Params.(*exchange)
 	form := w.formOf(x.Op.Name)
-	d := document{buf: make([]byte, 0, 1024), xml: in.xml}
+	room := 512
+	if s, ok := resp.(sized); ok {
+		room += s.size()
+	}
+	d := document{buf: make([]byte, 0, room), xml: in.xml}
 	if in.xml && form.declared {
 		d.buf = append(d.buf, xmlDeclaration...)
 	}
@@ -38,15 +42,18 @@ func (w *wire) Reply(x *dialect.Exchange, resp any) {
 	} else {
 		d.buf = append(d.buf, '}')
 	}
-	media := "application/json"
+	media := mediaJSON
 	if in.xml {
-		media = "application/xml"
+		media = mediaXML
 	}
 	if k, ok := resp.(keyed); ok && w.d.cfg.SoftwareHSM && k.about().Protection == keys.HSM {
 		x.Header()[dialect.ProtectionHeader] = []string{"software"}
 	}
 	send(x, http.StatusOK, "", media, d.buf)
 }
+
+// sized is an answer that is longer than most.
+type sized interface{ size() int }
 
 // keyed is an answer about one key.
 type keyed interface{ about() *keys.Key }
@@ -80,6 +87,13 @@ func (w *wire) formOf(operation string) form {
 	return f
 }
 
+// The values of Content-Type, shared by all answers and never written to.
+var (
+	mediaJSON     = []string{"application/json"}
+	mediaXML      = []string{"application/xml"}
+	mediaErrorXML = []string{"text/xml;charset=utf-8"} // exactly this, or the Go SDK does not read it
+)
+
 // Fail writes the answer of a refusal: every member that any of the cloud's pages or clients
 // names.
 func (w *wire) Fail(x *dialect.Exchange, e *keys.Error) {
@@ -111,10 +125,10 @@ func (w *wire) Fail(x *dialect.Exchange, e *keys.Error) {
 	d.text("Code", string(f.code))
 	d.text("Message", f.message)
 	d.text("Recommend", "https://api.aliyun.com/troubleshoot?q="+string(f.code)+"&product=Kms")
-	media := "application/json"
+	media := mediaJSON
 	if in.xml {
 		d.closing("Error")
-		media = "text/xml;charset=utf-8" // exactly this, or the Go SDK does not read it
+		media = mediaErrorXML
 	} else {
 		d.buf = append(d.buf, '}')
 	}
@@ -132,9 +146,9 @@ func asksXML(r *http.Request) bool {
 }
 
 // send writes an answer and forgets it: it may hold a plaintext.
-func send(x *dialect.Exchange, status int, c, media string, body []byte) {
+func send(x *dialect.Exchange, status int, c string, media []string, body []byte) {
 	h := x.Header()
-	h["Content-Type"] = []string{media}
+	h["Content-Type"] = media
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.Write(status, c, body)
 	clear(body)

@@ -99,8 +99,8 @@ type signed struct{ *kms.SignResult }
 func (a signed) about() *keys.Key { return a.Key }
 
 func (a signed) write(d *document) {
-	d.text("KeyId", KeyName(a.Key.ID))
-	d.text("KeyVersionId", VersionName(a.Version.ID))
+	d.id("KeyId", a.Key.ID)
+	d.id("KeyVersionId", a.Version.ID)
 	d.base64("Value", a.Signature)
 }
 
@@ -129,8 +129,8 @@ type verified struct{ *kms.VerifyResult }
 func (a verified) about() *keys.Key { return a.Key }
 
 func (a verified) write(d *document) {
-	d.text("KeyId", KeyName(a.Key.ID))
-	d.text("KeyVersionId", VersionName(a.Version.ID))
+	d.id("KeyId", a.Key.ID)
+	d.id("KeyVersionId", a.Version.ID)
 	d.boolean("Value", a.Valid)
 }
 
@@ -159,8 +159,8 @@ type publicKey struct {
 func (a *publicKey) about() *keys.Key { return a.key }
 
 func (a *publicKey) write(d *document) {
-	d.text("KeyId", KeyName(a.key.ID))
-	d.text("KeyVersionId", VersionName(a.version.ID))
+	d.id("KeyId", a.key.ID)
+	d.id("KeyVersionId", a.version.ID)
 	d.text("PublicKey", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: a.version.PublicKey})))
 }
 

@@ -217,6 +217,12 @@ func (c *cloud) callACS3(t testing.TB, who kmstest.Tenant, action string, params
 
 func (c *cloud) sendACS3(t testing.TB, method string, who kmstest.Tenant, action string, values url.Values, body string, change func(http.Header)) reply {
 	t.Helper()
+	h := c.headersACS3(method, who, action, values, body, change)
+	return c.send(t, method, "/?"+values.Encode(), h, body)
+}
+
+// headersACS3 signs; change may alter the headers before that.
+func (c *cloud) headersACS3(method string, who kmstest.Tenant, action string, values url.Values, body string, change func(http.Header)) http.Header {
 	hash := sha256.Sum256([]byte(body))
 	h := http.Header{}
 	for name, value := range map[string]string{
@@ -247,7 +253,7 @@ func (c *cloud) sendACS3(t testing.TB, method string, who kmstest.Tenant, action
 	mac := hmac.New(sha256.New, []byte(who.Secret))
 	mac.Write([]byte("ACS3-HMAC-SHA256\n" + hex.EncodeToString(sum[:])))
 	h.Set("Authorization", "ACS3-HMAC-SHA256 Credential="+who.AccessKey+",SignedHeaders="+strings.Join(names, ";")+",Signature="+hex.EncodeToString(mac.Sum(nil)))
-	return c.send(t, method, "/?"+values.Encode(), h, body)
+	return h
 }
 
 // send sends a request as it is.

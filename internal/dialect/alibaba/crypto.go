@@ -4,6 +4,7 @@ package alibaba
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 
 	"claviger/internal/dialect"
@@ -85,11 +86,13 @@ type encrypted struct {
 	ciphertext []byte
 }
 
+func (a *encrypted) size() int { return base64.StdEncoding.EncodedLen(len(a.ciphertext)) }
+
 func (a *encrypted) about() *keys.Key { return a.key }
 
 func (a *encrypted) write(d *document) {
-	d.text("KeyId", KeyName(a.key.ID))
-	d.text("KeyVersionId", VersionName(a.version.ID))
+	d.id("KeyId", a.key.ID)
+	d.id("KeyVersionId", a.version.ID)
 	d.base64("CiphertextBlob", a.ciphertext)
 }
 
@@ -128,11 +131,13 @@ func noRecipient(name string) *keys.Error {
 // decrypted is the answer of Decrypt.
 type decrypted struct{ *kms.DecryptResult }
 
+func (a decrypted) size() int { return base64.StdEncoding.EncodedLen(len(a.Plaintext)) }
+
 func (a decrypted) about() *keys.Key { return a.Key }
 
 func (a decrypted) write(d *document) {
-	d.text("KeyId", KeyName(a.Key.ID))
-	d.text("KeyVersionId", VersionName(a.Version.ID))
+	d.id("KeyId", a.Key.ID)
+	d.id("KeyVersionId", a.Version.ID)
 	if a.Text {
 		d.text("Plaintext", string(a.Plaintext))
 	} else {
@@ -187,8 +192,8 @@ type dataKey struct {
 }
 
 func (a *dataKey) write(d *document) {
-	d.text("KeyId", KeyName(a.key.ID))
-	d.text("KeyVersionId", VersionName(a.version.ID))
+	d.id("KeyId", a.key.ID)
+	d.id("KeyVersionId", a.version.ID)
 	d.base64("Plaintext", a.plaintext)
 	d.base64("CiphertextBlob", a.ciphertext)
 	a.wipe()

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 	"unicode/utf8"
+
+	"claviger/internal/keys"
 )
 
 // content is the answer of an operation: it writes its members, in order, into a document.
@@ -65,6 +67,15 @@ func (d *document) base64(name string, value []byte) {
 	d.name(name)
 	d.quote()
 	d.buf = base64.StdEncoding.AppendEncode(d.buf, value)
+	d.quote()
+	d.closing(name)
+}
+
+// id writes an id in its canonical text.
+func (d *document) id(name string, id keys.ID) {
+	d.name(name)
+	d.quote()
+	d.buf, _ = id.AppendText(d.buf) // never fails
 	d.quote()
 	d.closing(name)
 }

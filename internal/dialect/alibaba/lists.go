@@ -39,7 +39,7 @@ type keyList struct {
 
 func (a *keyList) write(d *document) {
 	d.list("Keys", "Key", len(a.items), func(i int) {
-		d.text("KeyId", KeyName(a.items[i].ID))
+		d.id("KeyId", a.items[i].ID)
 		d.text("KeyArn", KeyARN(a.region, a.account, a.items[i].ID))
 	})
 	a.paged.write(d)

@@ -31,7 +31,7 @@ func (m *keyMetadata) about() *keys.Key { return &m.Key.Key }
 func (m *keyMetadata) write(d *document) { d.object("KeyMetadata", func() { m.members(d) }) }
 
 func (m *keyMetadata) members(d *document) {
-	d.text("KeyId", KeyName(m.ID))
+	d.id("KeyId", m.ID)
 	d.text("Arn", KeyARN(m.region, m.account, m.ID))
 	d.text("KeyState", nameOfState(m.State))
 	d.text("KeySpec", nameOfSpec(m.Spec))

@@ -105,6 +105,9 @@ func (p *params) get(name string) (string, bool) {
 	return "", false
 }
 
+// roomEncoded is a fair guess of how long the parameters are in a string to sign.
+func (p *params) roomEncoded() int { return 256 + p.size + p.size/2 }
+
 // disregard takes back that a parameter was used.
 func (p *params) disregard(name string) {
 	for i := range p.list {

@@ -54,16 +54,16 @@ var errPercent = errors.New("incomplete percent-encoding")
 // decodeInto appends s to b with "+" read as a space and %XY as a byte. Any other byte is
 // taken as it is: clients leave some of * ' ( ) ! ~ raw.
 func decodeInto(b *strings.Builder, s string) error {
-	for {
-		i := strings.IndexAny(s, "%+")
-		if i < 0 {
-			b.WriteString(s)
-			return nil
+	from := 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c != '%' && c != '+' {
+			continue
 		}
-		b.WriteString(s[:i])
-		if s[i] == '+' {
+		b.WriteString(s[from:i])
+		if c == '+' {
 			b.WriteByte(' ')
-			s = s[i+1:]
+			from = i + 1
 			continue
 		}
 		if len(s) < i+3 {
@@ -74,8 +74,11 @@ func decodeInto(b *strings.Builder, s string) error {
 			return errPercent
 		}
 		b.WriteByte(hi<<4 | lo)
-		s = s[i+3:]
+		i += 2
+		from = i + 1
 	}
+	b.WriteString(s[from:])
+	return nil
 }
 
 func hexDigit(c byte) byte {

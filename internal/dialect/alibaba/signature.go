@@ -32,35 +32,35 @@ func (c *claim) verify(cred *identity.Credential, p *params, r *http.Request, bo
 	return c.verifyACS3(cred, p, r, body)
 }
 
+// mandatoryV1 are the common parameters that version 1 cannot do without, as they are asked for.
+var mandatoryV1 = [...]string{"Action", "Version", "AccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "Timestamp"}
+
 // claimV1 reads the common parameters of RPC signature version 1. A header such as
 // x-acs-action is not signed there and not looked at.
-func claimV1(p *params) (*claim, error) {
+func claimV1(p *params) (claim, error) {
 	if strings.EqualFold(p.value("SignatureType"), "BEARERTOKEN") || p.value("BearerToken") != "" {
-		return nil, unsupportedScheme("bearer tokens")
+		return claim{}, unsupportedScheme("bearer tokens")
 	}
 	if _, ok := p.get("Signature"); !ok {
-		return nil, mandatory("Signature")
+		return claim{}, mandatory("Signature")
 	}
-	c := &claim{nonce: p.value("SignatureNonce"), token: p.value("SecurityToken")}
-	method, scheme := "", ""
-	for _, m := range []struct {
-		name string
-		to   *string
-	}{
-		{"Action", &c.action}, {"Version", &c.version}, {"AccessKeyId", &c.accessKey}, {"Signature", &c.signature},
-		{"SignatureMethod", &method}, {"SignatureVersion", &scheme}, {"Timestamp", &c.timestamp},
-	} {
-		if *m.to = p.value(m.name); *m.to == "" {
-			return nil, mandatory(m.name)
+	var have [len(mandatoryV1)]string
+	for i, name := range mandatoryV1 {
+		if have[i] = p.value(name); have[i] == "" {
+			return claim{}, mandatory(name)
 		}
 	}
+	method, scheme := have[4], have[5]
 	if method != "HMAC-SHA1" {
-		return nil, unsupportedScheme("SignatureMethod " + clip(method))
+		return claim{}, unsupportedScheme("SignatureMethod " + clip(method))
 	}
 	if scheme != "1.0" {
-		return nil, unauthenticated(codeSignatureVersion, "SignatureVersion", "SignatureVersion is 1.0")
+		return claim{}, unauthenticated(codeSignatureVersion, "SignatureVersion", "SignatureVersion is 1.0")
 	}
-	return c, nil
+	return claim{
+		action: have[0], version: have[1], accessKey: have[2], signature: have[3], timestamp: have[6],
+		nonce: p.value("SignatureNonce"), token: p.value("SecurityToken"),
+	}, nil
 }
 
 func mandatory(name string) error {
@@ -75,7 +75,7 @@ func unsupportedScheme(what string) error {
 // stringToSignV1 is METHOD&%2F&pe(canonical query) over every parameter but Signature, the
 // names in the order of their bytes.
 func stringToSignV1(method string, p *params) []byte {
-	b := make([]byte, 0, len(method)+8+3*p.size)
+	b := make([]byte, 0, p.roomEncoded())
 	b = append(append(b, method...), "&%2F&"...)
 	first := true
 	for i := range p.list {

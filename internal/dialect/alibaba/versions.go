@@ -11,8 +11,8 @@ import (
 
 // version writes the members of a key version.
 func (d *document) version(v *kms.Version) {
-	d.text("KeyId", KeyName(v.Key))
-	d.text("KeyVersionId", VersionName(v.ID))
+	d.id("KeyId", v.Key)
+	d.id("KeyVersionId", v.ID)
 	d.time("CreationDate", v.CreatedAt)
 }
 
