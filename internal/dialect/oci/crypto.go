@@ -112,12 +112,15 @@ func (q *encryptRequest) decode(in *input) error {
 
 // encryptedData is EncryptedData.
 type encryptedData struct {
-	ciphertext, key, version, algorithm string
+	ciphertext              []byte
+	key, version, algorithm string
 }
+
+func (a encryptedData) payload() int { return len(a.ciphertext) }
 
 func (a encryptedData) appendJSON(b []byte) []byte {
 	b = append(b, `{"ciphertext":"`...)
-	b = append(append(b, a.ciphertext...), '"')
+	b = append(base64.StdEncoding.AppendEncode(b, a.ciphertext), '"')
 	b = appendMember(b, "keyId", a.key)
 	b = appendMember(b, "keyVersionId", a.version)
 	b = appendMember(b, "encryptionAlgorithm", a.algorithm)
@@ -132,7 +135,7 @@ func (d *Dialect) encrypt(ctx context.Context, c *kms.Call, q *encryptRequest) (
 		return data{}, err
 	}
 	return data{encryptedData{
-		ciphertext: base64.StdEncoding.EncodeToString(res.Ciphertext), key: d.namer.KeyName(res.Key),
+		ciphertext: res.Ciphertext, key: d.namer.KeyName(res.Key),
 		version: d.namer.VersionName(res.Version), algorithm: nameOf(encryptionAlgorithms, res.Algorithm),
 	}}, nil
 }
@@ -176,6 +179,8 @@ type decryptedData struct {
 	plaintext               []byte
 	key, version, algorithm string
 }
+
+func (a decryptedData) payload() int { return len(a.plaintext) }
 
 func (a decryptedData) appendJSON(b []byte) []byte {
 	b = appendPlain(append(b, '{'), a.plaintext)
@@ -257,6 +262,8 @@ func (q *dataKeyRequest) decode(in *input) error {
 
 // generatedKey is GeneratedKey. A plaintext of nil is not shown.
 type generatedKey struct{ ciphertext, plaintext []byte }
+
+func (a generatedKey) payload() int { return len(a.ciphertext) + len(a.plaintext) }
 
 func (a generatedKey) appendJSON(b []byte) []byte {
 	b = append(b, `{"ciphertext":"`...)

@@ -71,13 +71,19 @@ func (q *signRequest) request() kms.SignRequest {
 func (q *signRequest) algorithmName() string { return nameOf(signingAlgorithms, q.algorithm) }
 
 // signedData is SignedData.
-type signedData struct{ key, version, signature, algorithm string }
+type signedData struct {
+	signature               []byte
+	key, version, algorithm string
+}
+
+func (a signedData) payload() int { return len(a.signature) }
 
 func (a signedData) appendJSON(b []byte) []byte {
 	b = append(b, `{"keyId":"`...)
 	b = append(append(b, a.key...), '"')
 	b = appendMember(b, "keyVersionId", a.version)
-	b = appendMember(b, "signature", a.signature)
+	b = append(b, `,"signature":"`...)
+	b = append(base64.StdEncoding.AppendEncode(b, a.signature), '"')
 	b = appendMember(b, "signingAlgorithm", a.algorithm)
 	return append(b, '}')
 }
@@ -89,7 +95,7 @@ func (d *Dialect) sign(ctx context.Context, c *kms.Call, q *signRequest) (data, 
 	}
 	return data{signedData{
 		key: d.namer.KeyName(res.Key), version: d.namer.VersionName(res.Version),
-		signature: base64.StdEncoding.EncodeToString(res.Signature), algorithm: q.algorithmName(),
+		signature: res.Signature, algorithm: q.algorithmName(),
 	}}, nil
 }
 
@@ -127,6 +133,8 @@ func (q *verifyRequest) decode(in *input) error {
 
 // verifiedData is VerifiedData.
 type verifiedData bool
+
+func (verifiedData) payload() int { return 0 }
 
 func (a verifiedData) appendJSON(b []byte) []byte {
 	if a {

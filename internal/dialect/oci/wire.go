@@ -5,6 +5,7 @@ package oci
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"net/http"
@@ -191,10 +192,17 @@ func (p page[T]) write(x *dialect.Exchange) {
 }
 
 // appender is an answer of the data path, which writes its own JSON.
-type appender interface{ appendJSON(b []byte) []byte }
+type appender interface {
+	appendJSON(b []byte) []byte
+	payload() int // bytes that go in as base64
+}
 
 type data struct{ body appender }
 
+// aroundPayload is room for the names, identifiers and enums of an answer.
+const aroundPayload = 640
+
 func (d data) write(x *dialect.Exchange) {
-	x.Write(http.StatusOK, "", d.body.appendJSON(nil))
+	room := aroundPayload + base64.StdEncoding.EncodedLen(d.body.payload())
+	x.Write(http.StatusOK, "", d.body.appendJSON(make([]byte, 0, room)))
 }
