@@ -42,6 +42,11 @@ func (nothing) identity() (keys.Type, keys.ID) { return "", keys.ID{} }
 func do[T result](ctx context.Context, s *Service, c *Call, act keys.Action, prepare func(*audit.Event) error, run func(*mutation) (T, error)) (T, error) {
 	var none T
 	c.recorded = true
+	end, err := s.begin()
+	if err != nil {
+		return none, s.refuse(ctx, s.event(c, act), err)
+	}
+	defer end()
 	for {
 		ev := s.event(c, act)
 		known, err := tokenKnown[T](ctx, s, c)

@@ -83,6 +83,12 @@ type Service struct {
 	guard     *clockGuard
 	held      atomic.Int64 // erasures that the clock guard holds back
 
+	work struct {
+		mu     sync.Mutex
+		closed bool           // guarded by mu
+		left   sync.WaitGroup // what seals or changes anything; begun under mu, never after closed
+	}
+
 	sweeping sync.Mutex // one sweep or clock move at a time
 	expired  struct {
 		wall, domain time.Time // when expire last ran, guarded by sweeping
@@ -137,10 +143,27 @@ func orElse[T comparable](v, fallback T) T {
 	return v
 }
 
-// Close forgets every secret. The store, the audit log and the pool are their owners' to close.
+// Close refuses what comes from now on, waits for what is under way, and forgets every secret.
+// The store, the audit log and the pool are their owners' to close.
 func (s *Service) Close() {
+	s.work.mu.Lock()
+	s.work.closed = true
+	s.work.mu.Unlock()
+	s.work.left.Wait()
 	s.ring.forget()
 	s.hierarchy.close()
+}
+
+// begin announces work that may seal something: a KEK must not be wiped under it, or it would
+// seal under zeros. Who began calls the answered function at its end.
+func (s *Service) begin() (end func(), err error) {
+	s.work.mu.Lock()
+	defer s.work.mu.Unlock()
+	if s.work.closed {
+		return nil, &keys.Error{Kind: keys.KindUnavailable, Hint: "the server is shutting down"}
+	}
+	s.work.left.Add(1)
+	return s.work.left.Done, nil
 }
 
 // Forget drops everything remembered of the store, which somebody else has changed.

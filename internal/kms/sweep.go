@@ -37,6 +37,11 @@ func (s *Service) Sweep(ctx context.Context) (int, error) {
 
 // sweep is Sweep with s.sweeping held.
 func (s *Service) sweep(ctx context.Context) (done int, err error) {
+	end, err := s.begin()
+	if err != nil {
+		return 0, err
+	}
+	defer end()
 	w := &sweeper{s: s, skip: map[keys.ID]bool{}, stale: map[keys.ID]int64{}}
 	var failed error
 	for ctx.Err() == nil {
