@@ -5,6 +5,7 @@ package oci
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 
@@ -58,6 +59,31 @@ func TestEveryStateHasANameOfOCIs(t *testing.T) {
 	for _, p := range []keys.Protection{keys.HSM, keys.Software} {
 		if nameOf(protectionModes, p) != string(p) {
 			t.Errorf("protection %s is shown as %q", p, nameOf(protectionModes, p))
+		}
+	}
+}
+
+// The page of divergences has every cell of the projection.
+func TestDivergencesNameEveryCell(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../../docs/divergences-oci.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, spec := range keys.Specs() {
+		words = append(words, string(spec))
+	}
+	for _, state := range []keys.State{keys.Active, keys.PendingImport, keys.Enabled, keys.Disabled, keys.PendingDeletion, keys.Deleted} {
+		words = append(words, string(state))
+	}
+	for _, origin := range []keys.Origin{keys.Generated, keys.Imported, keys.External} {
+		words = append(words, string(origin))
+	}
+	words = append(words, string(keys.HSM), string(keys.Software), string(keys.SharedVault), string(keys.PrivateVault))
+	for _, word := range words {
+		if !strings.Contains(string(page), word) {
+			t.Errorf("docs/divergences-oci.md says nothing of %s", word)
 		}
 	}
 }
