@@ -43,19 +43,19 @@ func (o *observed) Unknown(changes []store.Change) {
 // queued meanwhile is one batch.
 func hold(t testing.TB, s *Store) (release func()) {
 	t.Helper()
-	inside, leave, left := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	inside, leave, left := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
-		_, err := s.Update(context.Background(), func(store.Tx) error {
+		defer close(left)
+		_, _ = s.Update(context.Background(), func(store.Tx) error { // its own end may be what fails
 			close(inside)
 			<-leave
 			return nil
 		})
-		left <- err
 	}()
 	<-inside
 	return func() {
 		close(leave)
-		<-left // its own end may be what fails
+		<-left
 	}
 }
 

@@ -18,7 +18,8 @@ const (
 	readHead    = "SELECT rev, events, event_hash FROM feed_head WHERE one = 1"
 	advanceHead = `UPDATE feed_head SET rev = rev + $1, events = $2, event_hash = $3 WHERE one = 1 RETURNING rev`
 	insertEvent = "INSERT INTO events (seq, hash, event) VALUES ($1, $2, $3)"
-	changesRow  = 8 // how many changes are inserted by one statement
+	changesRow  = 8  // how many changes are inserted by one statement
+	few         = 32 // changes up to which searching them is cheaper than a map
 )
 
 var errHead = errors.New("the head of the change feed was moved by somebody else: this store must have one writer")
@@ -37,7 +38,21 @@ func (t *tx) announce(r *row) {
 	if r.announced == "" {
 		return
 	}
-	if c := r.change(t.revision); !slices.Contains(t.changes, c) {
+	c := r.change(t.revision)
+	if len(t.changes) < few {
+		if !slices.Contains(t.changes, c) {
+			t.changes = append(t.changes, c)
+		}
+		return
+	}
+	if t.told == nil {
+		t.told = map[store.Change]bool{}
+		for _, c := range t.changes {
+			t.told[c] = true
+		}
+	}
+	if !t.told[c] {
+		t.told[c] = true
 		t.changes = append(t.changes, c)
 	}
 }

@@ -167,7 +167,7 @@ func TestReleases(t *testing.T) {
 }
 
 // holds compares records with what a store has.
-func holds(t *testing.T, s *Store, recs []store.Record) {
+func holds(t *testing.T, s *Store, recs []store.Record, options ...cmp.Option) {
 	t.Helper()
 	err := s.View(t.Context(), func(tx store.Tx) error {
 		for _, want := range recs {
@@ -179,7 +179,7 @@ func holds(t *testing.T, s *Store, recs []store.Record) {
 			if err := tx.Load(got.record); err != nil {
 				t.Errorf("%T: %v", want, err)
 			}
-			if diff := cmp.Diff(want, got.record); diff != "" {
+			if diff := cmp.Diff(want, got.record, options...); diff != "" {
 				t.Errorf("%T (-want +got):\n%s", want, diff)
 			}
 		}

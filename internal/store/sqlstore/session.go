@@ -17,7 +17,20 @@ const maxStatements = 256
 // session is one connection with its prepared statements. It belongs to one goroutine at a time.
 type session struct {
 	conn       *sql.Conn
-	statements map[string]*sql.Stmt // by text
+	statements map[string]*statement // by text
+}
+
+// statement is a prepared statement, which its session may keep.
+type statement struct {
+	*sql.Stmt
+	kept bool
+}
+
+// release ends one use of the statement.
+func (s *statement) release() {
+	if !s.kept {
+		s.Close()
+	}
 }
 
 func newSession(ctx context.Context, db *sql.DB) (*session, error) {
@@ -25,32 +38,32 @@ func newSession(ctx context.Context, db *sql.DB) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
-	return &session{conn: conn, statements: map[string]*sql.Stmt{}}, nil
+	return &session{conn: conn, statements: map[string]*statement{}}, nil
 }
 
-// prepare finds or makes a statement. The caller calls done when it is through with it.
-func (s *session) prepare(ctx context.Context, text string) (_ *sql.Stmt, done func(), err error) {
+// prepare finds or makes a statement.
+func (s *session) prepare(ctx context.Context, text string) (*statement, error) {
 	if st := s.statements[text]; st != nil {
-		return st, func() {}, nil
+		return st, nil
 	}
-	st, err := s.conn.PrepareContext(ctx, text)
+	made, err := s.conn.PrepareContext(ctx, text)
 	if err != nil {
-		return nil, nil, fmt.Errorf("prepare: %w", err)
+		return nil, fmt.Errorf("prepare: %w", err)
 	}
-	if len(s.statements) >= maxStatements {
-		return st, func() { st.Close() }, nil
+	st := &statement{Stmt: made, kept: len(s.statements) < maxStatements}
+	if st.kept {
+		s.statements[text] = st
 	}
-	s.statements[text] = st
-	return st, func() {}, nil
+	return st, nil
 }
 
 // exec runs a statement and tells how many rows it changed.
 func (s *session) exec(ctx context.Context, text string, args ...any) (int64, error) {
-	st, done, err := s.prepare(ctx, text)
+	st, err := s.prepare(ctx, text)
 	if err != nil {
 		return 0, err
 	}
-	defer done()
+	defer st.release()
 	result, err := st.ExecContext(ctx, args...)
 	if err != nil {
 		return 0, err
@@ -60,21 +73,21 @@ func (s *session) exec(ctx context.Context, text string, args ...any) (int64, er
 
 // one scans the first row of a query; [sql.ErrNoRows] when there is none.
 func (s *session) one(ctx context.Context, text string, args, into []any) error {
-	st, done, err := s.prepare(ctx, text)
+	st, err := s.prepare(ctx, text)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer st.release()
 	return st.QueryRowContext(ctx, args...).Scan(into...)
 }
 
 // each calls scan for each row of a query.
 func (s *session) each(ctx context.Context, text string, args []any, scan func(*sql.Rows) error) error {
-	st, done, err := s.prepare(ctx, text)
+	st, err := s.prepare(ctx, text)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer st.release()
 	rows, err := st.QueryContext(ctx, args...)
 	if err != nil {
 		return err

@@ -8,6 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+
+	"claviger/internal/identity"
+	"claviger/internal/keys"
+	"claviger/internal/store"
 )
 
 // Snapshot copies the store, as it is between two transactions, into a new file. It is for dev,
@@ -24,8 +28,9 @@ func (s *Store) Snapshot(ctx context.Context, file string) error {
 	return nil
 }
 
-// Restore makes the records those of a snapshot of this store, all or none. No observer is told:
-// the caller makes whoever remembers something forget it. Revisions go on and are not reused.
+// Restore makes the records those of a snapshot of this store, all or none, in one transaction
+// that the change feed tells of: every record that there was or is has changed in it. No observer
+// is told: the caller makes whoever remembers something forget it.
 func (s *Store) Restore(ctx context.Context, file string) error {
 	r := newRequest(ctx)
 	r.alone = func(session *session) error {
@@ -34,7 +39,12 @@ func (s *Store) Restore(ctx context.Context, file string) error {
 		// The connection is dropped either way: with it the attached file, a transaction that
 		// did not end, and what the committer knows of the head.
 		defer s.committer.abandon()
-		return restore(context.Background(), session, s.beside(file))
+		head := s.committer.head
+		t := &tx{
+			ctx: context.Background(), session: session, engine: s.engine,
+			writer: true, dirty: true, begun: head, head: head, revision: head.Revision + 1,
+		}
+		return t.restore(s.beside(file))
 	}
 	if a := s.submit(ctx, r); a.err != nil {
 		return fmt.Errorf("restore snapshot: %w", a.err)
@@ -53,37 +63,97 @@ func (s *Store) beside(file string) string {
 	return location(file) + "?vfs=unix"
 }
 
-func restore(ctx context.Context, session *session, file string) error {
-	if _, err := session.exec(ctx, "ATTACH DATABASE $1 AS snapshot", file); err != nil {
+// restore runs the whole transaction.
+func (t *tx) restore(file string) error {
+	if _, err := t.exec("ATTACH DATABASE $1 AS snapshot", file); err != nil {
 		return err
 	}
-	var tables []string
-	list := "SELECT name FROM snapshot.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> 'feed_head'"
-	err := session.each(ctx, list, nil, func(rows *sql.Rows) error {
-		var name string
-		err := rows.Scan(&name)
-		tables = append(tables, name)
-		return err
-	})
+	tables, err := t.snapshotTables()
 	if err != nil {
 		return err
 	}
-	if len(tables) == 0 {
-		return errors.New("the file holds no table")
-	}
-	// The tables' order is not that of their references, which are checked at the end. WHERE
-	// true keeps SQLite from copying whole pages, by which it would lose count of references.
-	script := []string{"BEGIN IMMEDIATE", "PRAGMA defer_foreign_keys = ON"}
-	for _, t := range tables {
-		script = append(script, "DELETE FROM main."+t, "INSERT INTO main."+t+" SELECT * FROM snapshot."+t+" WHERE true")
-	}
-	script = append(script,
-		"UPDATE main.feed_head SET rev = rev + 1, (events, event_hash) = (SELECT events, event_hash FROM snapshot.feed_head)",
-		"COMMIT")
-	for _, text := range script {
-		if _, err := session.exec(ctx, text); err != nil {
+	// The tables' order is not that of their references, which are checked at the end.
+	for _, text := range []string{t.engine.begin(), "PRAGMA defer_foreign_keys = ON"} {
+		if _, err := t.exec(text); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := t.announceAll(); err != nil {
+		return err
+	}
+	for _, name := range tables {
+		// WHERE true keeps SQLite from copying whole pages, by which it would lose count of references.
+		for _, text := range []string{"DELETE FROM main." + name, "INSERT INTO main." + name + " SELECT * FROM snapshot." + name + " WHERE true"} {
+			if _, err := t.exec(text); err != nil {
+				return err
+			}
+		}
+	}
+	for _, table := range announcedTables() {
+		if _, err := t.exec("UPDATE "+table.name+" SET revision = $1", t.revision); err != nil {
+			return err
+		}
+	}
+	if err := t.announceAll(); err != nil {
+		return err
+	}
+	err = t.one("SELECT events, event_hash FROM snapshot.feed_head", nil, &t.head.Events, (*hashCol)(&t.head.Hash))
+	if err != nil {
+		return err
+	}
+	if err := t.advance(); err != nil {
+		return err
+	}
+	_, err = t.exec("COMMIT")
+	return err
+}
+
+// snapshotTables lists the tables that go back to what they were: all but those of the feed,
+// which goes on, and of the schema.
+func (t *tx) snapshotTables() ([]string, error) {
+	var out []string
+	err := t.each("SELECT name FROM snapshot.sqlite_schema WHERE type = 'table'", nil, func(rows *sql.Rows) error {
+		var name string
+		if err := rows.Scan(&name); err != nil {
+			return err
+		}
+		switch name {
+		case "feed_head", "changes", "schema_floor", "goose_db_version", "sqlite_sequence":
+		default:
+			out = append(out, name)
+		}
+		return nil
+	})
+	if err == nil && len(out) == 0 {
+		err = errors.New("the file holds no table")
+	}
+	return out, err
+}
+
+func announcedTables() []*table {
+	return []*table{
+		tenantTable, compartmentTable, vaultTable, keyTable, versionTable, aliasTable, grantTable, principalTable,
+		bindingTable, credentialTable,
+	}
+}
+
+// announceAll announces every record that there is.
+func (t *tx) announceAll() error {
+	return errors.Join(
+		announceEach[keys.Tenant](t), announceEach[keys.Compartment](t), announceEach[keys.Vault](t),
+		announceEach[keys.Key](t), announceEach[keys.Version](t), announceEach[keys.Alias](t), announceEach[keys.Grant](t),
+		announceEach[identity.Principal](t), announceEach[identity.Binding](t), announceEach[identity.CredentialRow](t),
+	)
+}
+
+func announceEach[T any](t *tx) error {
+	all, err := list[T](t, "")
+	for _, rec := range all {
+		r, err := describe(store.Record(rec))
+		if err != nil {
+			return err
+		}
+		t.announce(&r)
+	}
+	return err
 }

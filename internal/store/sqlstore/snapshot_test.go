@@ -9,8 +9,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"claviger/internal/keys"
 	"claviger/internal/store"
+	"claviger/internal/store/storetest"
 )
 
 // TestSnapshot goes back to a snapshot, twice, and on from there.
@@ -57,6 +60,7 @@ func TestSnapshot(t *testing.T) {
 				}
 				return names
 			}
+			populated := populate(t, s)
 			put(1, "first")
 			file := filepath.Join(t.TempDir(), "first state ?#%.db")
 			if err := s.Snapshot(ctx, file); err != nil {
@@ -67,8 +71,8 @@ func TestSnapshot(t *testing.T) {
 				if err := s.Restore(ctx, file); err != nil {
 					t.Fatal(err)
 				}
-				if got := tenants(); len(got) != 1 || got[0] != "first" {
-					t.Fatalf("after the restore there are %q, want only the first", got)
+				if got := tenants(); len(got) != 3 || got[0] != "first" {
+					t.Fatalf("after the restore there are %q, want the first and two", got)
 				}
 				rev := put(2, "again")
 				if rev <= last {
@@ -76,10 +80,15 @@ func TestSnapshot(t *testing.T) {
 				}
 				last = rev
 			}
+			// Revisions are those of the restore.
+			holds(t, s, populated, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Revision" }, cmp.Ignore()))
+			if err := storetest.Check(ctx, s); err != nil {
+				t.Error(err)
+			}
 			if err := s.Restore(ctx, filepath.Join(t.TempDir(), "none.db")); err == nil {
 				t.Error("a restore from a file that is not there succeeded")
 			}
-			if got := tenants(); len(got) != 2 {
+			if got := tenants(); len(got) != 4 {
 				t.Errorf("after a restore that failed there are %q, want what was there before", got)
 			}
 		})

@@ -35,6 +35,7 @@ type tx struct {
 	head     store.Head // begun with what this transaction added
 	revision int64
 	changes  []store.Change
+	told     map[store.Change]bool // the same, once they are many
 	tallies  []tally
 	spec     specMemo
 }

@@ -108,14 +108,11 @@ func (c *checker) erasable(ref change, revision int64, state keys.State, deleteA
 	if err := c.record(ref, revision); err != nil {
 		return err
 	}
-	switch state {
-	case keys.PendingDeletion:
+	if state == keys.PendingDeletion {
 		c.due[store.Due{At: deleteAt, Kind: kind, ID: ref.id, Revision: revision}] = true
-		return c.expect(!deleteAt.IsZero(), "%s is pending deletion at no time", ref)
-	case keys.Deleted:
-		return c.expect(!deleteAt.IsZero(), "%s was deleted at no time", ref)
 	}
-	return nil
+	timed := state == keys.PendingDeletion || state == keys.Deleted
+	return c.expect(!timed || !deleteAt.IsZero(), "%s is %s at no time", ref, state)
 }
 
 func (c *checker) vaults(t *keys.Tenant) error {
@@ -204,7 +201,7 @@ func (c *checker) key(v *keys.Vault, k *keys.Key) error {
 // versions checks the versions of a key.
 func (c *checker) versions(in *keys.Vault, k *keys.Key) error {
 	// The versions of a key are erased before its own row is.
-	erasing := k.State == keys.PendingDeletion || in.State == keys.PendingDeletion
+	erasing := k.State == keys.PendingDeletion || in.State != keys.Active
 	seen, live, at, primary := 0, 0, 0, false
 	for {
 		rows, err := c.tx.Versions(store.VersionQuery{Key: k.ID, AfterOrdinal: at, Limit: checkPage})
