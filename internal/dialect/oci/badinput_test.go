@@ -132,10 +132,14 @@ func goods(r *rig) map[string]good {
 		"ListKeyVersions":            {vault: true, path: "/20180608/keys/{key}/keyVersions", query: map[string]string{"limit": "10"}, fields: map[string]string{"limit": "query", "page": "query", "sortBy": "query", "sortOrder": "query"}},
 		"ScheduleKeyVersionDeletion": {vault: true, path: "/20180608/keys/{key}/keyVersions/{version}/actions/scheduleDeletion", body: map[string]any{}, fields: schedule},
 		"CancelKeyVersionDeletion":   {vault: true, path: "/20180608/keys/{key}/keyVersions/{version}/actions/cancelDeletion"},
-		"Encrypt": {vault: true, path: "/20180608/encrypt", body: map[string]any{"keyId": "{key}", "plaintext": "aGVsbG8="},
-			fields: with(crypto, map[string]string{"plaintext": "base64!", "associatedData": "map", "encryptionAlgorithm": "enum"})},
-		"Decrypt": {vault: true, path: "/20180608/decrypt", body: map[string]any{"keyId": "{key}", "ciphertext": "{ciphertext}"},
-			fields: with(crypto, map[string]string{"ciphertext": "ciphertext!", "associatedData": "object", "encryptionAlgorithm": "enum"})},
+		"Encrypt": {
+			vault: true, path: "/20180608/encrypt", body: map[string]any{"keyId": "{key}", "plaintext": "aGVsbG8="},
+			fields: with(crypto, map[string]string{"plaintext": "base64!", "associatedData": "map", "encryptionAlgorithm": "enum"}),
+		},
+		"Decrypt": {
+			vault: true, path: "/20180608/decrypt", body: map[string]any{"keyId": "{key}", "ciphertext": "{ciphertext}"},
+			fields: with(crypto, map[string]string{"ciphertext": "ciphertext!", "associatedData": "object", "encryptionAlgorithm": "enum"}),
+		},
 		"GenerateDataEncryptionKey": {vault: true, path: "/20180608/generateDataEncryptionKey", body: map[string]any{"keyId": "{key}", "includePlaintextKey": true, "keyShape": shape}, fields: dekFields},
 		"Sign":                      {vault: true, path: "/20180608/sign", body: sign, fields: signFields},
 		"Verify": {vault: true, path: "/20180608/verify", body: map[string]any{

@@ -80,8 +80,9 @@ func shapeOf(s keys.Spec) (shape, bool) {
 // as not found.
 func Visible(k *keys.Key) bool { return visible(k) }
 
-// visible reports whether OCI shows a key.
-func visible(k *keys.Key) bool {
+// Visible reports whether OCI shows a key. One that it does not show is not listed, and answered
+// as if it were not there.
+func Visible(k *keys.Key) bool {
 	_, ok := shapeOf(k.Spec)
 	return ok
 }

@@ -221,11 +221,11 @@ func (d *Dialect) keyRef(name string) (kms.KeyRef, error) {
 	o, ok := parseOCID(name)
 	switch {
 	case ok && o.typ == typeKey:
-		return kms.KeyRef{ID: o.id, Accept: func(k *keys.Key) bool { return visible(k) && d.namer.isKey(name, k) }}, nil
+		return kms.KeyRef{ID: o.id, Accept: func(k *keys.Key) bool { return Visible(k) && d.namer.isKey(name, k) }}, nil
 	case ok, !mayBeCarriedOver(name, typeKey):
 		return kms.KeyRef{}, keys.NotFound(keys.TypeKey)
 	}
-	return kms.KeyRef{External: name, Accept: visible}, nil
+	return kms.KeyRef{External: name, Accept: Visible}, nil
 }
 
 // versionRef says which version of a key a name means; "" is the current one.
