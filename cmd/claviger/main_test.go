@@ -4,7 +4,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
+	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -49,6 +54,10 @@ func TestScripts(t *testing.T) {
 			"example": example,
 			"exits":   exits,
 			"term":    terminate,
+
+			"https":       httpsGet,
+			"host":        hostGet,
+			"certificate": certificate,
 		},
 	})
 }
@@ -113,17 +122,46 @@ func freePorts(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // httpGet gets a URL and compares the status: "http STATUS URL [TOKEN]". The body becomes the
-// file "body". Connections that are refused are tried again: a server may be starting.
+// file "body".
 func httpGet(ts *testscript.TestScript, _ bool, args []string) {
 	req, err := http.NewRequest(http.MethodGet, args[1], nil)
 	ts.Check(err)
 	if len(args) > 2 {
 		req.Header.Set("Authorization", "Bearer "+args[2])
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	answers(ts, req, args[0], nil)
+}
+
+// hostGet sends a request for one host to another address: "host STATUS BASE URL".
+func hostGet(ts *testscript.TestScript, _ bool, args []string) {
+	req, err := http.NewRequest(http.MethodGet, args[2], nil)
+	ts.Check(err)
+	req.Host = strings.TrimPrefix(args[1], "https://")
+	answers(ts, req, args[0], nil)
+}
+
+// httpsGet gets a URL and trusts nobody but the certificate of a file: "https STATUS FILE URL".
+func httpsGet(ts *testscript.TestScript, _ bool, args []string) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(ts.ReadFile(args[1]))) {
+		ts.Fatalf("%s holds no certificate", args[1])
+	}
+	req, err := http.NewRequest(http.MethodGet, args[2], nil)
+	ts.Check(err)
+	answers(ts, req, args[0], pool)
+}
+
+// answers sends a request and compares the status. Connections that are refused are tried
+// again: a server may be starting.
+func answers(ts *testscript.TestScript, req *http.Request, status string, trusted *x509.CertPool) {
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{
+		DisableKeepAlives: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: trusted},
+	}}
 	var resp *http.Response
+	var err error
 	for start := time.Now(); ; time.Sleep(2 * time.Millisecond) {
-		if resp, err = client.Do(req); err == nil || time.Since(start) > time.Minute {
+		resp, err = client.Do(req)
+		if !errors.Is(err, syscall.ECONNREFUSED) || time.Since(start) > time.Minute {
 			break
 		}
 	}
@@ -132,9 +170,24 @@ func httpGet(ts *testscript.TestScript, _ bool, args []string) {
 	body, err := io.ReadAll(resp.Body)
 	ts.Check(err)
 	ts.Check(os.WriteFile(ts.MkAbs("body"), body, 0o600))
-	if want := args[0]; strconv.Itoa(resp.StatusCode) != want {
-		ts.Fatalf("GET %s is answered %d, want %s: %s", args[1], resp.StatusCode, want, body)
+	if strconv.Itoa(resp.StatusCode) != status {
+		ts.Fatalf("GET %s is answered %d, want %s: %s", req.URL, resp.StatusCode, status, body)
 	}
+}
+
+// certificate makes a certificate for 127.0.0.1 that signs itself: "certificate NAME" writes
+// NAME.pem and NAME.key.
+func certificate(ts *testscript.TestScript, _ bool, args []string) {
+	template := &x509.Certificate{
+		Subject: pkix.Name{CommonName: args[0]}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	cert, key, err := certify(template, nil, nil)
+	ts.Check(err)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	ts.Check(err)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".pem"), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Raw}), 0o600))
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]+".key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
 }
 
 // jsonValue sets a variable to a member of the JSON that the last command printed: "value NAME
