@@ -86,6 +86,10 @@ func TestSeedDescribeKeyVersion_AnotherAccount(t *testing.T) {
 	want(t, "KeyId by ARN with a grant", got.KeyVersion.KeyID, key.KeyID)
 	want(t, "bare id with a grant", describe(key.KeyID), "404 Forbidden.KeyNotFound")
 	want(t, "alias with a grant", describe("alias/shared"), "404 Forbidden.AliasNotFound")
+	third := newTenant(t, server, "third")
+	want(t, "ARN, when the grant is another account's", third.ali.refusal("DescribeKeyVersion",
+		alibaba.Params{"KeyId": key.ARN, "KeyVersionId": key.PrimaryKeyVersion}), "404 Forbidden.KeyNotFound")
+	want(t, "what the grant does not say", guest.ali.refusal("DescribeKey", alibaba.Params{"KeyId": key.ARN}), "404 Forbidden.KeyNotFound")
 	another := owner.createKey(t, "Aliyun_AES_256", forEncryption)
 	want(t, "ARN of a key that was not granted", guest.ali.refusal("DescribeKeyVersion",
 		alibaba.Params{"KeyId": another.ARN, "KeyVersionId": another.PrimaryKeyVersion}), "404 Forbidden.KeyNotFound")

@@ -51,8 +51,13 @@ type tenant struct {
 
 func secondTenant(t *testing.T, server *live.Process) tenant {
 	t.Helper()
+	return newTenant(t, server, "second")
+}
+
+func newTenant(t *testing.T, server *live.Process, name string) tenant {
+	t.Helper()
 	key := newAPIKey(t)
-	p := server.Admin.NewTenant(t, "second", key.public)
+	p := server.Admin.NewTenant(t, name, key.public)
 	o := callerWith(t, server, p, key)
 	o.compartment = p.Tenancy
 	return tenant{
