@@ -74,7 +74,11 @@ func (c *committer) serve(batch []*request) {
 	}
 	if first := batch[0]; first.alone != nil {
 		if first.start() {
-			first.answer(answer{err: first.alone(c.session)})
+			err := first.alone(c.session)
+			if err != nil {
+				c.abandon() // whatever is wrong with the connection, a new one does not have
+			}
+			first.answer(answer{err: err})
 		}
 		return
 	}

@@ -71,6 +71,29 @@ func TestViewFaults(t *testing.T) {
 	}
 }
 
+// TestPingFaults fails the connection that writes under a ping, which tells, and has it replaced.
+func TestPingFaults(t *testing.T) {
+	t.Parallel()
+	f := &faults{}
+	s := openTest(t, Options{connect: f.connect})
+	for _, width := range []int{1, 1 << 20} {
+		f.arm(1, width, false)
+		if err := s.Ping(t.Context()); !errors.Is(err, errInjected) {
+			t.Errorf("the writer is gone, and the store answers a ping with %v", err)
+		}
+		f.disarm()
+		for range 2 {
+			if err := s.Ping(t.Context()); err != nil {
+				t.Errorf("the writer is back: %v", err)
+			}
+		}
+	}
+	update(t, s, (&storetest.World{}).Tenant())
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestGoexit ends the committer's goroutine from within a function, as a test's Fatal does.
 // Whoever waits is answered and the store goes on.
 func TestGoexit(t *testing.T) {

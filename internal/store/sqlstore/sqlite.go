@@ -88,7 +88,7 @@ func openMemory(ctx context.Context, o *Options) (*Store, error) {
 
 func openFile(ctx context.Context, o *Options) (_ *Store, err error) {
 	if o.Create {
-		if err := os.MkdirAll(o.Dir, 0o700); err != nil {
+		if err := errors.Join(os.MkdirAll(o.Dir, 0o700), syncDir(filepath.Dir(filepath.Clean(o.Dir)))); err != nil {
 			return nil, err
 		}
 	}
@@ -151,7 +151,7 @@ func create(ctx context.Context, o *Options, name string) error {
 	return syncDir(filepath.Dir(name))
 }
 
-// syncDir makes a rename in a directory durable.
+// syncDir makes durable what was made or renamed in a directory.
 func syncDir(name string) error {
 	d, err := os.Open(name)
 	if err != nil {

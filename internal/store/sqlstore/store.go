@@ -100,13 +100,20 @@ func (s *Store) submit(ctx context.Context, r *request) answer {
 // Scrub implements [store.Store].
 func (s *Store) Scrub(ctx context.Context) error { return s.engine.scrub(ctx, s) }
 
-// Ping implements [store.Store]. It asks for a connection that reads; one that writes is
-// opened by the next Update.
+// Ping implements [store.Store]. It asks for a connection that reads and for the one that writes.
 func (s *Store) Ping(ctx context.Context) error {
-	return s.View(ctx, func(t store.Tx) error {
-		_, err := t.Head()
+	if err := s.View(ctx, func(t store.Tx) error { _, err := t.Head(); return err }); err != nil {
 		return err
-	})
+	}
+	r := newRequest(ctx)
+	r.alone = func(session *session) error {
+		var h store.Head
+		return session.one(context.Background(), readHead, nil, []any{&h.Revision, &h.Events, (*hashCol)(&h.Hash)})
+	}
+	if a := s.submit(ctx, r); a.err != nil {
+		return fmt.Errorf("ping: %w", a.err)
+	}
+	return nil
 }
 
 // Close implements [store.Store]. Transactions that are queued are finished, and views waited

@@ -18,7 +18,7 @@ import (
 // belongs to one goroutine.
 type World struct{ n uint64 }
 
-// Epoch is when the first record of a [World] was made.
+// epoch is a little before the first record of a [World] was made.
 var epoch = time.Date(2026, 2, 3, 4, 5, 6, 789_012_000, time.UTC)
 
 const (
