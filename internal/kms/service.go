@@ -90,6 +90,7 @@ type Service struct {
 	}
 
 	sweeping sync.Mutex // one sweep or clock move at a time
+	scrubbed bool       // nothing was erased since the last scrub; not known of the process before. Guarded by sweeping
 	expired  struct {
 		wall, domain time.Time // when expire last ran, guarded by sweeping
 	}

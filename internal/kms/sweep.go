@@ -55,8 +55,10 @@ func (s *Service) sweep(ctx context.Context) (done int, err error) {
 		}
 	}
 	s.held.Store(int64(w.held))
-	if w.erased {
-		failed = errors.Join(failed, s.store.Scrub(ctx))
+	if !s.scrubbed {
+		err := s.store.Scrub(ctx)
+		s.scrubbed = err == nil
+		failed = errors.Join(failed, err)
 	}
 	return w.done, errors.Join(ctx.Err(), w.failed, failed, s.note(ctx), s.expire(ctx))
 }
@@ -68,7 +70,6 @@ type sweeper struct {
 	stale  map[keys.ID]int64 // the revision that was found not to be due after all
 	done   int
 	held   int
-	erased bool
 	failed error
 }
 
@@ -89,6 +90,9 @@ func (w *sweeper) try(ctx context.Context, d *store.Due) {
 		w.held++
 		return
 	}
+	if d.Kind != store.RotateKey {
+		w.s.scrubbed = false // even if it fails: part of it may be done
+	}
 	switch err := w.s.perform(ctx, d); {
 	case errors.Is(err, errNotDue):
 		revision, again := w.stale[d.ID]
@@ -100,7 +104,6 @@ func (w *sweeper) try(ctx context.Context, d *store.Due) {
 		w.skip[d.ID] = true
 	default:
 		w.done++
-		w.erased = w.erased || d.Kind != store.RotateKey
 	}
 }
 
