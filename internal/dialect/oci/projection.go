@@ -76,10 +76,6 @@ func shapeOf(s keys.Spec) (shape, bool) {
 	return shapes[i], true
 }
 
-// Visible reports whether OCI shows a key. One that it does not show is not listed and answered
-// as not found.
-func Visible(k *keys.Key) bool { return visible(k) }
-
 // Visible reports whether OCI shows a key. One that it does not show is not listed, and answered
 // as if it were not there.
 func Visible(k *keys.Key) bool {
