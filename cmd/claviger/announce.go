@@ -4,8 +4,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -24,13 +26,19 @@ func (d *devServer) announce(undo *cleanup) error {
 	if err := writeAtomic(r.OCI.ConfigFile, ociConfig(&r.OCI)); err != nil {
 		return fmt.Errorf("write OCI configuration: %w", err)
 	}
-	if d.ReadyFile != "" {
-		if err := r.write(d.ReadyFile); err != nil {
+	d.welcome(d.app.err, r)
+	if d.ReadyFile == "" {
+		return nil
+	}
+	if err := r.write(d.ReadyFile); err != nil {
+		return err
+	}
+	undo.add(func() error {
+		if err := os.Remove(d.ReadyFile); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		undo.add(func() error { return os.Remove(d.ReadyFile) })
-	}
-	d.welcome(d.app.err, r)
+		return nil
+	})
 	return nil
 }
 
