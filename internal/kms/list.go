@@ -38,7 +38,7 @@ func cursorTag(system secret.Bytes, list string, payload []byte) []byte {
 func (s *Service) encodeCursor(list string, c cursor) string {
 	b := make([]byte, cursorHead, cursorHead+len(c.mark.Name))
 	binary.BigEndian.PutUint64(b[cursorMAC:], uint64(c.mark.Time.UnixMicro()))
-	binary.BigEndian.PutUint64(b[cursorMAC+8:], uint64(c.ordinal))             //nolint:gosec // never negative
+	binary.BigEndian.PutUint64(b[cursorMAC+8:], uint64(c.ordinal)) //nolint:gosec // never negative
 	copy(b[cursorMAC+16:], c.mark.ID[:])
 	b = append(b, c.mark.Name...)
 	copy(b, cursorTag(s.hierarchy.system, list, b[cursorMAC:]))
