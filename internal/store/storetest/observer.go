@@ -106,7 +106,11 @@ func testObserverWait(t *testing.T, open func(testing.TB) store.Store) {
 		_, err := s.Update(context.Background(), func(tx store.Tx) error { return tx.Put(k) })
 		returned <- err
 	}()
-	<-held
+	select {
+	case <-held:
+	case err := <-returned:
+		t.Fatalf("the update returned without a wait: %v", err)
+	}
 	put(t, s, b.Key(b.vault))
 	if _, err := reload(s, k.ID); err != nil {
 		t.Errorf("load what is committed: %v", err)
