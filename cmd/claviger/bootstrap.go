@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"claviger/internal/dialect/admin"
 	"claviger/internal/dialect/alibaba"
 	"claviger/internal/dialect/oci"
 	"claviger/internal/identity"
@@ -109,9 +110,7 @@ func (b *bootstrap) tenant(ctx context.Context, t *seedTenant, first bool) error
 	return nil
 }
 
-func orFresh(name string, n interface {
-	Fresh(keys.Type, keys.ID) string
-}, t keys.Type, id keys.ID) string {
+func orFresh(name string, n admin.Naming, t keys.Type, id keys.ID) string {
 	if name != "" {
 		return name
 	}

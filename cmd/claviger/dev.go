@@ -44,7 +44,7 @@ const (
 	rootKeyFile   = "root.key"
 	stateFile     = "dev.json"
 	firstFile     = "first-state.db"
-	apiKeyFile    = "oci_api_key.pem"
+	apiKeyFile    = "oci_api_key.pem" //nolint:gosec // a file's name
 )
 
 // devServer is one run of dev.

@@ -66,12 +66,24 @@ func TestScripts(t *testing.T) {
 // write it ends before, which the script's time limit tells.
 func awaitFile(ts *testscript.TestScript, _ bool, args []string) {
 	path := ts.MkAbs(args[0])
-	for start := time.Now(); time.Since(start) < time.Minute; time.Sleep(2 * time.Millisecond) {
-		if exists(path) {
-			return
+	if !eventually(func() bool { return exists(path) }) {
+		ts.Fatalf("%s did not appear", args[0])
+	}
+}
+
+// eventually looks at a condition that announces itself in no other way, until it is true or
+// a minute is over.
+func eventually(condition func() bool) bool {
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for hung := time.After(time.Minute); !condition(); {
+		select {
+		case <-tick.C:
+		case <-hung:
+			return condition()
 		}
 	}
-	ts.Fatalf("%s did not appear", args[0])
+	return true
 }
 
 // readyEnv sets variables from a ready file: "ready FILE [PREFIX]".
@@ -159,12 +171,10 @@ func answers(ts *testscript.TestScript, req *http.Request, status string, truste
 	}}
 	var resp *http.Response
 	var err error
-	for start := time.Now(); ; time.Sleep(2 * time.Millisecond) {
+	eventually(func() bool {
 		resp, err = client.Do(req)
-		if !errors.Is(err, syscall.ECONNREFUSED) || time.Since(start) > time.Minute {
-			break
-		}
-	}
+		return !errors.Is(err, syscall.ECONNREFUSED)
+	})
 	ts.Check(err)
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)

@@ -43,8 +43,9 @@ func (ociNaming) Fresh(t keys.Type, id keys.ID) string {
 		return oci.NewUserName(id)
 	case keys.TypeCompartment:
 		return oci.NewCompartmentName(id)
+	default:
+		return ""
 	}
-	return ""
 }
 
 func (ociNaming) Parse(name string) (admin.Ref, bool) {

@@ -86,7 +86,6 @@ func TestCertificateReload(t *testing.T) {
 	}
 	shown := func() string {
 		t.Helper()
-		//nolint:gosec // the test looks at the certificate itself
 		c, err := tls.Dial("tcp", e.Address(), &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			t.Fatal(err)
@@ -148,7 +147,6 @@ func TestTLSVersion(t *testing.T) {
 	}
 	s := newServer(t, Options{TLS: cert.Config()})
 	e := serve(t, s, text("secure"))
-	//nolint:gosec // an old version is what is tried
 	c, err := tls.Dial("tcp", e.Address(), &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
 	if err == nil {
 		c.Close()

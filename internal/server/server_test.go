@@ -289,16 +289,16 @@ func TestEvery(t *testing.T) {
 		var at []time.Duration
 		s.Every(time.Second, func(context.Context) {
 			at = append(at, time.Since(start))
-			time.Sleep(time.Second / 2) // the work takes its time
+			time.Sleep(time.Second / 2) //nolint:forbidigo // in the bubble: the work takes its time
 		})
-		time.Sleep(3700 * time.Millisecond)
+		time.Sleep(3700 * time.Millisecond) //nolint:forbidigo // in the bubble: its clock goes on
 		if err := s.Shutdown(context.Background()); err != nil {
 			t.Error(err)
 		}
 		if len(at) != 2 || at[0] != time.Second || at[1] != 2500*time.Millisecond {
 			t.Errorf("work began at %v, want 1s and 2.5s", at)
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) //nolint:forbidigo // in the bubble: its clock goes on
 		if len(at) != 2 {
 			t.Error("work goes on after shutdown")
 		}
@@ -315,7 +315,7 @@ func TestEveryBrokenOff(t *testing.T) {
 			<-ctx.Done()
 			err = ctx.Err()
 		})
-		time.Sleep(2 * time.Second)
+		time.Sleep(2 * time.Second) //nolint:forbidigo // in the bubble: its clock goes on
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		start := time.Now()
