@@ -346,8 +346,7 @@ func (s *Service) SetRotation(ctx context.Context, c *Call, ref KeyRef, p Rotati
 	return s.changeKey(ctx, c, ref, keys.SetRotation, func(m *mutation, k *keys.Key) error { return setRotation(k, p, m) })
 }
 
-// setRotation applies a rotation policy. The next rotation is the first point of the grid
-// after the last version; when that is already past, rotation runs at once.
+// setRotation applies a rotation policy. When the next rotation is already past, it runs at once.
 func setRotation(k *keys.Key, p RotationPolicy, m *mutation) error {
 	if !p.Enabled {
 		k.Rotation = keys.Rotation{Last: k.Rotation.Last, Status: k.Rotation.Status, Message: k.Rotation.Message}
@@ -371,11 +370,16 @@ func setRotation(k *keys.Key, p RotationPolicy, m *mutation) error {
 	if !p.Start.IsZero() {
 		k.Rotation.Start = p.Start.UTC()
 	}
-	base := k.Rotation.Start
+	k.Rotation.Next = nextRotation(k)
+	return nil
+}
+
+// nextRotation is the first point of the rotation's grid after the last version.
+func nextRotation(k *keys.Key) time.Time {
+	base, interval := k.Rotation.Start, k.Rotation.Interval
 	if base.IsZero() {
 		base = k.LastVersionAt
 	}
 	passed := max(0, k.LastVersionAt.Sub(base)/interval)
-	k.Rotation.Next = base.Add((passed + 1) * interval)
-	return nil
+	return base.Add((passed + 1) * interval)
 }

@@ -72,9 +72,12 @@ func (s *Service) SeedKey(ctx context.Context, c *Call, req SeedKey) (*Key, erro
 		}
 		if req.Disabled {
 			at.key.State = keys.Disabled
-			if err := m.tx.Put(at.key); err != nil {
-				return nil, err
-			}
+		}
+		if at.key.Rotation.Interval > 0 {
+			at.key.Rotation.Next = nextRotation(at.key)
+		}
+		if err := m.tx.Put(at.key); err != nil {
+			return nil, err
 		}
 		return viewKey(at.key, vault, m.now), nil
 	})

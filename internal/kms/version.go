@@ -82,8 +82,8 @@ func (m *mutation) addVersion(at *located, v keys.Version) (*Version, error) {
 	k := at.key
 	k.Versions++
 	k.Primary, k.LastVersionAt = v.ID, m.now
-	if k.Rotation.Interval > 0 && k.Rotation.Start.IsZero() && !v.AutoRotated {
-		k.Rotation.Next = m.now.Add(k.Rotation.Interval)
+	if k.Rotation.Interval > 0 && !v.AutoRotated {
+		k.Rotation.Next = nextRotation(k)
 	}
 	v.Ordinal, v.CreatedAt = k.Versions, m.now
 	m.ev.Version = v.ID
