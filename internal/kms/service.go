@@ -80,6 +80,7 @@ type Service struct {
 	hierarchy *hierarchy
 	ring      *keyring
 	nonces    *nonces
+	tenants   sync.Map // tenantName → keys.ID; names are given for good, and read by data calls
 	guard     *clockGuard
 	held      atomic.Int64 // erasures that the clock guard holds back
 
@@ -172,6 +173,7 @@ func (s *Service) Forget(ctx context.Context) error {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
 	s.ring.forget()
+	s.tenants.Clear()
 	return s.store.View(ctx, s.loadClock)
 }
 

@@ -168,13 +168,20 @@ func (s *Service) Tenants(ctx context.Context, c *Call) ([]*keys.Tenant, error) 
 	})
 }
 
+// tenantName is a tenant's name in a dialect.
+type tenantName struct{ dialect, name string }
+
 // TenantByName finds a tenant by its name in a dialect.
 func (s *Service) TenantByName(ctx context.Context, dialect, name string) (keys.ID, error) {
+	if id, ok := s.tenants.Load(tenantName{dialect, name}); ok {
+		return id.(keys.ID), nil
+	}
 	x := store.ExternalID{Dialect: dialect, Type: keys.TypeTenant, Name: name}
 	err := s.store.View(ctx, func(tx store.Tx) error { return tx.Load(&x) })
 	if err != nil {
 		return keys.ID{}, translate(notFound(err, keys.TypeTenant))
 	}
+	s.tenants.Store(tenantName{dialect, name}, x.ID)
 	return x.ID, nil
 }
 
