@@ -3,19 +3,24 @@
 package alibaba
 
 import (
+	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/sha1" //nolint:gosec // G505: OAEP with SHA-1 is offered
+	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"claviger/internal/keys"
+	"claviger/internal/kms"
+	"claviger/internal/kms/kmstest"
+	"claviger/internal/store"
 )
 
 func b64(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
@@ -99,8 +104,10 @@ func TestEncryptionContext(t *testing.T) {
 	}
 	none := [][]string{nil, {"EncryptionContext="}, {"EncryptionContext={}"}, {"EncryptionContext=null"}, {"EncryptionContext= { } "}}
 	some := [][]string{
-		{`EncryptionContext={"a":"1","b":"2"}`}, {`EncryptionContext= { "b" : "2" , "a" : "\u0031" } `},
-		{"EncryptionContext.a=1", "EncryptionContext.b=2"}, {"EncryptionContext={}", "EncryptionContext.b=2", "EncryptionContext.a=1"},
+		{`EncryptionContext={"a":"1","b":"2"}`},
+		{`EncryptionContext= { "b" : "2" , "a" : "\u0031" } `},
+		{"EncryptionContext.a=1", "EncryptionContext.b=2"},
+		{"EncryptionContext={}", "EncryptionContext.b=2", "EncryptionContext.a=1"},
 	}
 	other := [][]string{{`EncryptionContext={"a":"1"}`}, {`EncryptionContext={"a":"1","b":"2","c":""}`}, {`EncryptionContext={"a":"2","b":"1"}`}, {"EncryptionContext.A=1", "EncryptionContext.b=2"}}
 	open := func(blob string, context []string) string {
@@ -404,6 +411,49 @@ func TestDryRun(t *testing.T) {
 	for _, e := range c.Audit.Events() {
 		if e.Outcome == "ok" && e.Context["DryRun"] == "true" && e.Operation == "DescribeKey" {
 			t.Errorf("%+v", e)
+		}
+	}
+}
+
+// countedStore counts the transactions that the service asks for.
+type countedStore struct {
+	store.Store
+	asked *atomic.Int64
+}
+
+func (s countedStore) View(ctx context.Context, fn func(store.Tx) error) error {
+	s.asked.Add(1)
+	return s.Store.View(ctx, fn)
+}
+
+func (s countedStore) Update(ctx context.Context, fn func(store.Tx) error) (int64, error) {
+	s.asked.Add(1)
+	return s.Store.Update(ctx, fn)
+}
+
+// TestWarmDataCallsAskNoDatabase: once a key was used by a name, its use by that name stays in memory.
+func TestWarmDataCallsAskNoDatabase(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	c := newCloud(t, kmstest.With(func(cfg *kms.Config) { cfg.Store = countedStore{cfg.Store, &asked} }))
+	aes, ec := c.newKey(t), c.newKey(t, "KeySpec=EC_P256")
+	c.must(t, "CreateAlias", "KeyId="+aes, "AliasName=alias/app")
+	version := "KeyVersionId=" + c.oneVersion(t, ec)
+	blob := c.must(t, "Encrypt", "KeyId="+aes, "Plaintext=aGk=").at("CiphertextBlob")
+	for _, call := range [][]string{
+		{"Encrypt", "KeyId=" + aes, "Plaintext=aGk="},
+		{"Encrypt", "KeyId=alias/app", "Plaintext=aGk="},
+		{"Encrypt", "KeyId=" + KeyARN(testRegion, "1234567890123456", mustID(t, aes)), "Plaintext=aGk="},
+		{"Decrypt", "CiphertextBlob=" + blob},
+		{"GenerateDataKey", "KeyId=" + aes},
+		{"AsymmetricSign", "KeyId=" + ec, version, "Algorithm=ECDSA_SHA_256", "Digest=" + aDigest},
+		{"GetPublicKey", "KeyId=" + ec, version},
+	} {
+		c.must(t, call[0], call[1:]...)
+		before := asked.Load()
+		c.must(t, call[0], call[1:]...)
+		if n := asked.Load() - before; n != 0 {
+			t.Errorf("%v asks the database %d times", call, n)
 		}
 	}
 }

@@ -91,7 +91,7 @@ func TestFailures(t *testing.T) {
 		{&in{Kind: keys.KindProtected, Action: keys.ScheduleKeyDeletion}, "ScheduleKeyDeletion", "409 Rejected.DeletionProtection The key is protected from deletion."},
 		{&in{Kind: keys.KindInternal, Err: errors.New("secret path")}, "Encrypt", "500 InternalFailure Internal Failure."},
 		{&in{Kind: "a new kind"}, "Encrypt", "500 InternalFailure Internal Failure."},
-		{mandatory("Timestamp").(*in), "", "400 MissingTimestamp Timestamp is mandatory for this action."},
+		{keys.AsError(mandatory("Timestamp")), "", "400 MissingTimestamp Timestamp is mandatory for this action."},
 		{&in{Kind: keys.KindUnauthenticated, Err: &mismatch{codeMismatch, "GET&%2F&"}}, "", "400 SignatureDoesNotMatch Specified signature is not matched with our calculation. server string to sign is:GET&%2F&"},
 		{refuse(keys.KindInvalid, "made up", "", ""), "", "500 InternalFailure Internal Failure."},
 	} {

@@ -42,7 +42,7 @@ func (w *wire) MaxBody() int64 { return maxRequest }
 func (w *wire) RequestID(x *dialect.Exchange) string {
 	id, err := keys.NewID(w.d.cfg.Rand)
 	if err != nil { // without randomness nothing can be served, but this request can be told apart
-		binary.BigEndian.PutUint64(id[:], uint64(w.d.cfg.Now().UnixNano())) //nolint:gosec // G115: bits, not a number
+		binary.BigEndian.PutUint64(id[:], uint64(w.d.cfg.Now().UnixNano()))
 	}
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	s := id.String()
