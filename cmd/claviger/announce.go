@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"claviger/internal/config"
 	"claviger/internal/keys"
 )
 
@@ -102,6 +103,9 @@ func (d *devServer) welcome(w io.Writer, r *readyFile) {
 		p("  Everything is kept in %s", d.dir)
 	}
 	p("  Keys of protection level HSM are kept in software here, and only labelled HSM.")
+	if !config.Loopback(d.Listen) {
+		p("  It listens beyond this machine, and is made for tests: keep nothing real in it.")
+	}
 	if d.ca != nil {
 		p("  HTTPS; clients need the CA certificate %s", d.ca.file)
 	}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -175,9 +176,8 @@ func (f confirmFlag) confirm(a *app, what, name string) error {
 		return usageError{fmt.Errorf("this would %s %s, which cannot be undone: add --yes", what, name)}
 	}
 	_, _ = fmt.Fprintf(a.err, "This will %s %s, which cannot be undone.\nType its name again to go on: ", what, clean(name))
-	var typed string
-	_, _ = fmt.Fscanln(a.in, &typed) // an empty line is no name
-	if typed != name {
+	typed, _ := bufio.NewReader(a.in).ReadString('\n') // what came before the end is no name
+	if strings.TrimRight(typed, "\r\n") != name {
 		return errors.New("not confirmed; nothing was done")
 	}
 	return nil

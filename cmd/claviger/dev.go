@@ -41,6 +41,7 @@ type devCmd struct {
 const (
 	devVaultPorts = 1000 // how many ports after the listener's are for vaults
 	devGrace      = 10 * time.Second
+	devAnswer     = 10 * time.Minute // moving the clock over many events takes its time
 	rootKeyFile   = "root.key"
 	stateFile     = "dev.json"
 	firstFile     = "first-state.db"
@@ -153,7 +154,9 @@ func (d *devServer) open(ctx context.Context, undo *cleanup) error {
 	if err != nil {
 		return err
 	}
-	srv := server.New(serverOptions(config.Default(), tlsConfig, d.log))
+	bounds := serverOptions(config.Default(), tlsConfig, d.log)
+	bounds.WriteTimeout = devAnswer
+	srv := server.New(bounds)
 	undo.add(func() error { return srv.Shutdown(ended()) })
 	if d.front, err = srv.Bind(d.Listen); err != nil {
 		return fmt.Errorf("listen for the APIs: %w; --listen 127.0.0.1:0 picks a free port", err)

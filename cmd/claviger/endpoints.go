@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"sync"
 
 	"claviger/internal/keys"
 	"claviger/internal/kms"
@@ -16,6 +17,38 @@ import (
 type vaultEndpoints struct {
 	server.Vaults
 	handler func(*keys.Vault) http.Handler // set before the first vault is opened
+
+	mu     sync.Mutex
+	owners map[string]keys.ID // guarded by mu; endpoint → the vault that answers there
+}
+
+func newVaultEndpoints(v server.Vaults) *vaultEndpoints {
+	return &vaultEndpoints{Vaults: v, owners: map[string]keys.ID{}}
+}
+
+// open begins to answer for a vault.
+func (e *vaultEndpoints) open(v *keys.Vault) error {
+	if err := e.Vaults.Open(v.Endpoint, e.handler(v)); err != nil {
+		return fmt.Errorf("open endpoint of vault %s: %w", v.Name, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.owners[v.Endpoint] = v.ID
+	return nil
+}
+
+// close stops answering at an endpoint.
+func (e *vaultEndpoints) close(endpoint string) {
+	e.mu.Lock()
+	delete(e.owners, endpoint)
+	e.mu.Unlock()
+	e.Vaults.Close(endpoint)
+}
+
+func (e *vaultEndpoints) owner(endpoint string) keys.ID {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.owners[endpoint]
 }
 
 var _ kms.Endpoints = endpointsOf{}
@@ -27,13 +60,11 @@ func (o endpointsOf) Reserve(_ context.Context, vault keys.ID) (string, error) {
 	return o.e.Vaults.Reserve(vault.String())
 }
 
-func (o endpointsOf) Release(endpoint string) { o.e.Vaults.Close(endpoint) }
+func (o endpointsOf) Release(endpoint string) { o.e.close(endpoint) }
 
-func (o endpointsOf) Open(v *keys.Vault) error {
-	return o.e.Vaults.Open(v.Endpoint, o.e.handler(v))
-}
+func (o endpointsOf) Open(v *keys.Vault) error { return o.e.open(v) }
 
-func (o endpointsOf) Close(v *keys.Vault) { o.e.Vaults.Close(v.Endpoint) }
+func (o endpointsOf) Close(v *keys.Vault) { o.e.close(v.Endpoint) }
 
 // vaultURL is a vault's base URL.
 func (e *vaultEndpoints) vaultURL(v *keys.Vault) string { return e.URL(v.Endpoint) }
@@ -41,25 +72,24 @@ func (e *vaultEndpoints) vaultURL(v *keys.Vault) string { return e.URL(v.Endpoin
 // match opens the endpoints of the vaults that there are, tombstones included, and closes all
 // others.
 func (e *vaultEndpoints) match(vaults []*keys.Vault) error {
-	wanted, held := map[string]bool{}, map[string]bool{}
+	wanted := map[string]keys.ID{}
 	for _, v := range vaults {
-		wanted[v.Endpoint] = true
+		wanted[v.Endpoint] = v.ID
 	}
 	for _, endpoint := range e.Held() {
-		held[endpoint] = true
-		if !wanted[endpoint] {
-			e.Close(endpoint)
+		if e.owner(endpoint) != wanted[endpoint] {
+			e.close(endpoint)
 		}
 	}
 	for _, v := range vaults {
-		if held[v.Endpoint] {
+		if e.owner(v.Endpoint) == v.ID {
 			continue
 		}
 		if err := e.Hold(v.Endpoint, v.Name); err != nil {
 			return err
 		}
-		if err := e.Open(v.Endpoint, e.handler(v)); err != nil {
-			return fmt.Errorf("open endpoint of vault %s: %w", v.Name, err)
+		if err := e.open(v); err != nil {
+			return err
 		}
 	}
 	return nil

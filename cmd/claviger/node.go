@@ -65,7 +65,7 @@ type node struct {
 
 // newNode opens the service and puts the dialects in front of it. No vault is answering yet.
 func newNode(ctx context.Context, set settings) (*node, error) {
-	n := &node{settings: set, vaults: &vaultEndpoints{Vaults: set.vaults}}
+	n := &node{settings: set, vaults: newVaultEndpoints(set.vaults)}
 	n.metrics = server.NewMetrics(version())
 	n.pool = engine.NewPool(rand.Reader, map[keys.Spec]int{keys.RSA2048: 4, keys.RSA3072: 2, keys.RSA4096: 2})
 	regions, ociNames, alibabaNames := n.regionNames()

@@ -46,7 +46,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if err != nil {
 		return stopped(a.ctx, err)
 	}
-	hosts, _ := n.vaults.Vaults.(*server.Hosts)
+	hosts, _ := n.settings.vaults.(*server.Hosts)
 	if err := n.listen(cfg, hosts); err != nil {
 		return err
 	}
