@@ -306,6 +306,9 @@ func (b *bootstrap) vault(ctx context.Context, t *seedTenant, tenant *keys.Tenan
 	if err != nil {
 		return err
 	}
+	if err := b.carryOver(ctx, tenant, region, oci.Name, v.OCI, keys.TypeVault, id); err != nil {
+		return err
+	}
 	for i := range v.Keys {
 		k := &v.Keys[i]
 		if err := b.keyOf(ctx, t, tenant, id, region, k, compartments); err != nil {
@@ -331,10 +334,7 @@ func (b *bootstrap) keyOf(ctx context.Context, t *seedTenant, tenant *keys.Tenan
 		}
 	}
 	other := func(dialect, name string, t keys.Type, id keys.ID) error {
-		if name == "" {
-			return nil
-		}
-		return b.node.service.AddExternalID(ctx, b.call(region), store.ExternalID{Dialect: dialect, Type: t, Tenant: tenant.ID, Region: region, Name: name, ID: id})
+		return b.carryOver(ctx, tenant, region, dialect, name, t, id)
 	}
 	errs := []error{other(oci.Name, k.OCI, keys.TypeKey, wish.ID), other(alibaba.Name, k.Alibaba, keys.TypeKey, wish.ID)}
 	for i, v := range k.Versions {
@@ -428,4 +428,12 @@ func (b *bootstrap) tenantNamed(name string) (keys.ID, error) {
 		}
 	}
 	return keys.ID{}, fmt.Errorf("grant: there is no tenant %s", name)
+}
+
+// carryOver gives a record another name in a dialect; "" gives none.
+func (b *bootstrap) carryOver(ctx context.Context, tenant *keys.Tenant, region keys.Region, dialect, name string, t keys.Type, id keys.ID) error {
+	if name == "" {
+		return nil
+	}
+	return b.node.service.AddExternalID(ctx, b.call(region), store.ExternalID{Dialect: dialect, Type: t, Tenant: tenant.ID, Region: region, Name: name, ID: id})
 }

@@ -71,6 +71,7 @@ type seedAccessKey struct {
 type seedVault struct {
 	Name        string    `toml:"name"`
 	ID          seedID    `toml:"id"`
+	OCI         string    `toml:"oci"`     // another OCID, carried over
 	Region      string    `toml:"region"`  // "": the first
 	Default     bool      `toml:"default"` // the tenant's default vault in the region
 	Private     bool      `toml:"private"`
@@ -181,7 +182,7 @@ func (s *seed) check() error {
 			errs = append(errs, once(t.Name, "principal", p.Name))
 		}
 		for _, v := range t.Vaults {
-			errs = append(errs, once(t.Name, "vault", v.Name))
+			errs = append(errs, once(t.Name, "vault", v.Name), carriedOver(v.OCI, ""))
 			for _, k := range v.Keys {
 				errs = append(errs, once(t.Name, "key", k.Name), k.check())
 			}

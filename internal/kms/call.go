@@ -96,10 +96,11 @@ type VersionRef struct {
 // IsZero reports whether r names no version.
 func (r VersionRef) IsZero() bool { return r.ID.IsZero() && r.External == "" }
 
-// VaultRef says which vault a request means.
+// VaultRef says which vault a request means: ID, or External as in [KeyRef].
 type VaultRef struct {
-	ID     keys.ID
-	Accept func(*keys.Vault) bool
+	ID       keys.ID
+	External string
+	Accept   func(*keys.Vault) bool
 }
 
 // Vault is a vault as seen at one moment. State is the effective one.

@@ -172,12 +172,19 @@ func compartmentID(tx store.Tx, dialect string, tenant keys.ID, name string) (ke
 
 // vault finds a vault of the caller's tenant and region and authorizes and steps act on it.
 func (m *mutation) vault(ref VaultRef, act keys.Action) (*keys.Vault, keys.State, error) {
-	v, err := store.LoadVault(m.tx, ref.ID)
-	if err != nil {
-		return nil, "", notFound(err, keys.TypeVault)
-	}
 	if m.who == nil {
 		return nil, "", &keys.Error{Kind: keys.KindUnauthenticated}
+	}
+	l, id := txLookup{m.tx}, ref.ID
+	if ref.External != "" {
+		var err error
+		if id, err = l.external(m.c.Dialect, keys.TypeVault, m.who.Tenant, m.c.Region, ref.External); err != nil {
+			return nil, "", notFound(err, keys.TypeVault)
+		}
+	}
+	v, err := l.vault(id)
+	if err != nil {
+		return nil, "", notFound(err, keys.TypeVault)
 	}
 	if !m.who.System() && (v.Tenant != m.who.Tenant || v.Region != m.c.Region) || (ref.Accept != nil && !ref.Accept(v)) {
 		return nil, "", keys.NotFound(keys.TypeVault)

@@ -163,6 +163,14 @@ func TestNamesCarriedOver(t *testing.T) {
 	if sealed["keyId"] != k["id"] || sealed["keyVersionId"] != k["currentKeyVersion"] {
 		t.Errorf("encrypted by %v", sealed)
 	}
+	const oldVault = "ocid1.vault.oc1.iad.bbpqq6iuaacuu.abuwcljrydh5zgiwwtcrz7fzuurny3ijfhjka3vefnrqcwfd3"
+	r.carryOver(t, keys.TypeVault, oldVault, r.Tenant.Vault)
+	if got := r.call(t, r.Tenant, "GET", r.region.URL+"/20180608/vaults/"+oldVault, nil).object(t); got["id"] != k["vaultId"] {
+		t.Errorf("the vault is %v", got["id"])
+	}
+	if got := r.call(t, r.Other, "GET", r.region.URL+"/20180608/vaults/"+oldVault, nil).refusal(t); got != "404 NotAuthorizedOrNotFound" {
+		t.Errorf("another tenant's vault: %s", got)
+	}
 	// Another tenant's names are not one's own, and a version's is not a key's.
 	if got := r.call(t, r.Other, "GET", r.vault(r.Other)+"/20180608/keys/"+oldKey, nil).refusal(t); got != "404 NotAuthorizedOrNotFound" {
 		t.Errorf("another tenant's: %s", got)

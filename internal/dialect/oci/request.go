@@ -195,7 +195,10 @@ func (in *input) compartment() (string, error) {
 func (in *input) vaultRef() (kms.VaultRef, error) {
 	name := in.m.params[0]
 	o, ok := parseOCID(name)
-	if !ok || o.typ != typeVault {
+	switch {
+	case !ok && mayBeCarriedOver(name, typeVault):
+		return kms.VaultRef{External: name}, nil
+	case !ok, o.typ != typeVault:
 		return kms.VaultRef{}, keys.NotFound(keys.TypeVault)
 	}
 	namer := in.d.namer
