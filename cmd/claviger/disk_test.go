@@ -21,10 +21,9 @@ type disk struct {
 	root    string
 	top     *node
 	offsets map[string]int64       // of descriptors, for write
-	syncs   map[*sysCall]func()    // under way → what it makes durable
 	appends map[string]bool        // descriptors opened with O_APPEND
-	onSync  func(name string)      // hears of each completed sync, by the name below root; may be nil
-	ignore  func(name string) bool // names below root that a power cut takes anyway
+	syncs   map[*sysCall]func()    // under way → what it makes durable
+	ignore  func(name string) bool // names that a power cut takes in any case
 }
 
 // node is a file or a directory.
@@ -113,9 +112,6 @@ func (d *disk) end(s *sysCall) error {
 	case "fsync", "fdatasync":
 		if durable := d.syncs[s]; durable != nil {
 			durable()
-			if name, _ := d.below(s.path(0)); d.onSync != nil {
-				d.onSync(name)
-			}
 		}
 		return nil
 	case "open", "openat", "creat":
@@ -269,23 +265,33 @@ func (n *node) content(keep func(i int) bool) []byte {
 	return b
 }
 
-// image writes what a power cut would leave now to dir. Without luck nothing survives that was
-// not synced; with luck, some of it does: any writes to the database and its log, the beginnings
-// of other files, any names.
-func (d *disk) image(t *testing.T, dir string, luck *rand.Rand) {
+// chance decides what of that which was not synced survives. With never it is a power cut at
+// its worst, with sometimes one at random, with always the process was killed and the machine
+// lives on.
+type chance func() bool
+
+func never() bool { return false }
+
+func always() bool { return true }
+
+func sometimes(random *rand.Rand) chance { return func() bool { return random.IntN(2) == 0 } }
+
+// image writes what is left to dir: of the database and its log any writes that survive, of
+// other files the beginning until the first that does not, and any names.
+func (d *disk) image(t *testing.T, dir string, survives chance) {
 	t.Helper()
-	d.imageOf(t, d.top, ".", dir, luck)
+	d.imageOf(t, d.top, ".", dir, survives)
 }
 
-func (d *disk) imageOf(t *testing.T, n *node, name, dir string, luck *rand.Rand) {
+func (d *disk) imageOf(t *testing.T, n *node, name, dir string, survives chance) {
 	t.Helper()
 	if !n.directory {
-		keep := func(int) bool { return false }
-		switch {
-		case luck != nil && strings.HasPrefix(filepath.Base(name), "claviger.db"):
-			keep = func(int) bool { return luck.IntN(2) == 0 }
-		case luck != nil:
-			until := n.synced + luck.IntN(len(n.ops)-n.synced+1)
+		keep := func(int) bool { return survives() }
+		if !strings.HasPrefix(filepath.Base(name), "claviger.db") {
+			until := n.synced
+			for until < len(n.ops) && survives() {
+				until++
+			}
 			keep = func(i int) bool { return i < until }
 		}
 		write(t, filepath.Join(dir, name), n.content(keep))
@@ -298,11 +304,11 @@ func (d *disk) imageOf(t *testing.T, n *node, name, dir string, luck *rand.Rand)
 	maps.Copy(all, n.names)
 	for _, base := range slices.Sorted(maps.Keys(all)) {
 		entry := n.kept[base]
-		if luck != nil && luck.IntN(2) == 0 {
+		if entry != n.names[base] && survives() {
 			entry = n.names[base]
 		}
 		if entry != nil && !d.ignore(base) {
-			d.imageOf(t, entry, filepath.Join(name, base), dir, luck)
+			d.imageOf(t, entry, filepath.Join(name, base), dir, survives)
 		}
 	}
 }
@@ -335,7 +341,7 @@ func TestDisk(t *testing.T) {
 	holds := func(what string, d *disk, want map[string]string) {
 		t.Helper()
 		dir := t.TempDir()
-		d.image(t, dir, nil)
+		d.image(t, dir, never)
 		entries, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)
@@ -354,7 +360,8 @@ func TestDisk(t *testing.T) {
 	holds("renamed and cut", replay("1 rename(\"/d/new\", \"/d/db\") = 0\n1 ftruncate(5</d/db>, 2) = 0\n1 fsync(5</d/db>) = 0\n1 fsync(4</d>) = 0\n"),
 		map[string]string{"db": "on"})
 	holds("a sync that failed", replay("1 fdatasync(3</d/db>) = -1 EIO (Input/output error)\n1 unlink(\"/d/db\") = 0\n"), map[string]string{"db": "abaa"})
-	if err := parseTrace(strings.NewReader(log+"1 writev(5</d/new>, [], 0) = 0\n"), replay("").begin, replay("").end); err == nil {
+	d := newDisk("/d")
+	if err := parseTrace(strings.NewReader(log+"1 writev(5</d/new>, [], 0) = 0\n"), d.begin, d.end); err == nil {
 		t.Error("a call that the model does not know is passed over")
 	}
 }

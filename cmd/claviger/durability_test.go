@@ -44,41 +44,6 @@ func TestDurability(t *testing.T) {
 	t.Run("Interrupt", func(t *testing.T) { testInterrupt(t, binary) })
 }
 
-// filesHolding lists the files below dir that hold any 16 bytes in a row of a secret: what is
-// left of a page that was partly overwritten counts too.
-func filesHolding(t *testing.T, dir string, secret []byte) []string {
-	t.Helper()
-	const window = 16
-	if len(secret) < 2*window {
-		t.Fatalf("%d bytes are too few to search for", len(secret))
-	}
-	found := map[string]bool{}
-	err := filepath.WalkDir(dir, func(name string, entry os.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
-		}
-		content, err := os.ReadFile(name)
-		if err != nil {
-			return err
-		}
-		for at := 0; at+window <= len(secret); at++ {
-			if bytes.Contains(content, secret[at:at+window]) {
-				found[filepath.Base(name)] = true
-				break
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var names []string
-	for name := range found {
-		names = append(names, name)
-	}
-	return names
-}
-
 // edit runs SQL on the database of a server that is stopped.
 func edit(t *testing.T, data, text string, args ...any) {
 	t.Helper()
@@ -119,93 +84,6 @@ func sealed(t *testing.T, data string, versions ...keys.ID) [][]byte {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// testErasure follows the sealed material of versions and of a key to its end: when the
-// retention is over no file of the server holds it.
-func testErasure(t *testing.T, binary string) {
-	t.Parallel()
-	data := filepath.Join(t.TempDir(), "data")
-	ctx := t.Context()
-	s := start(t, launch{binary: binary, data: data})
-	c := newCaller(t, s)
-	type doomed struct {
-		key, version string // OCIDs; version "" is the whole key
-		plaintext    string
-		ciphertext   string
-		kept         string // of the version that stays
-		ids          []keys.ID
-	}
-	var all []*doomed
-	for _, shape := range []map[string]any{aes256(), rsa2048(), p256()} {
-		for _, whole := range []bool{false, true} {
-			d := &doomed{plaintext: "erased", key: must(t, "create key", c.createKey(ctx, "doomed", shape, "")).text("id")}
-			first := c.currentVersion(ctx, t, d.key)
-			if shape["algorithm"] == "AES" {
-				d.ciphertext = must(t, "encrypt", c.encrypt(ctx, d.key, []byte(d.plaintext))).text("ciphertext")
-			}
-			must(t, "create version", c.createVersion(ctx, d.key, ""))
-			if shape["algorithm"] == "AES" {
-				d.kept = must(t, "encrypt", c.encrypt(ctx, d.key, []byte("kept"))).text("ciphertext")
-			}
-			for _, v := range c.show(ctx, t, d.key).Versions {
-				if whole || v.Names["oci"] == first {
-					d.ids = append(d.ids, v.ID)
-				}
-			}
-			if !whole {
-				d.version = first
-			}
-			all = append(all, d)
-		}
-	}
-	s.stop(t)
-	var secrets [][]byte
-	for _, d := range all {
-		secrets = append(secrets, sealed(t, data, d.ids...)...)
-	}
-
-	s = start(t, launch{binary: binary, data: data})
-	c = newCaller(t, s)
-	for _, d := range all {
-		path := "actions/scheduleDeletion"
-		if d.version != "" {
-			path = "keyVersions/" + d.version + "/" + path
-		}
-		must(t, "schedule deletion", c.act(ctx, d.key, path))
-	}
-	for i, secret := range secrets {
-		if len(filesHolding(t, data, secret)) == 0 {
-			t.Errorf("material %d is in no file before its erasure: the search cannot find it", i)
-		}
-	}
-	must(t, "move the clock", c.admin(ctx, http.MethodPost, "clock", map[string]any{"advance": "720h"})) // 30 days
-	gone := func(when string) {
-		t.Helper()
-		for i, secret := range secrets {
-			if files := filesHolding(t, data, secret); len(files) > 0 {
-				t.Errorf("%s %v hold material %d, which is erased", when, files, i)
-			}
-		}
-	}
-	gone("while the server runs")
-	for _, d := range all {
-		if d.ciphertext == "" {
-			continue
-		}
-		if a := c.decrypt(ctx, d.key, d.ciphertext); a.ok() || a.err != nil {
-			t.Errorf("a ciphertext of erased material: %s", a)
-		}
-		if d.version != "" {
-			c.opens(ctx, t, d.key, d.kept, []byte("kept"))
-		}
-	}
-	s.stop(t)
-	gone("after the server stopped")
-	s = start(t, launch{binary: binary, data: data})
-	gone("after a restart")
-	s.kill()
-	gone("after a kill")
 }
 
 // testWrongRoot exchanges the root keys of two data directories.

@@ -16,7 +16,7 @@ import (
 )
 
 // tracer is the command that runs a server and writes its system calls to log: every one that
-// changes a file or a name, all bytes that are written included. With inject it also harms them.
+// changes a file or a name, all bytes that are written included.
 func tracer(t *testing.T, log string) []string {
 	t.Helper()
 	if _, err := exec.LookPath("strace"); err != nil {

@@ -41,7 +41,6 @@ type traced struct {
 	data   string
 	log    string
 	facts  []fact // in the order in which the client had the answers
-	names  map[string]string
 }
 
 // traceWrites runs a load of writes on a new data directory under strace, first one by one and
@@ -52,7 +51,7 @@ func traceWrites(t *testing.T, binary string) *traced {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr := &traced{data: filepath.Join(dir, "data"), log: filepath.Join(dir, "trace"), names: map[string]string{}}
+	tr := &traced{data: filepath.Join(dir, "data"), log: filepath.Join(dir, "trace")}
 	if err := os.Mkdir(tr.data, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -75,12 +74,11 @@ func traceWrites(t *testing.T, binary string) *traced {
 		note(fact{serial: true}, c.createVersion(ctx, key, ""))
 	}
 	note(fact{name: first, serial: true, deleting: true}, c.act(ctx, key, "keyVersions/"+first+"/actions/scheduleDeletion"))
-	signing := c.alibaba(ctx, "CreateKey", "KeySpec", "EC_P256", "KeyUsage", "SIGN/VERIFY")
-	note(fact{name: signing.text("KeyMetadata", "KeyId"), serial: true}, signing)
-	must(t, "move the clock", c.admin(ctx, http.MethodPost, "clock", map[string]any{"advance": "960h"}))
-	versionless := signing.text("KeyMetadata", "KeyId")
-	rotated := c.alibaba(ctx, "CreateKeyVersion", "KeyId", versionless)
-	note(fact{name: versionless + "/" + rotated.text("KeyVersion", "KeyVersionId"), serial: true}, rotated)
+	a := c.alibaba(ctx, "CreateKey", "KeySpec", "EC_P256", "KeyUsage", "SIGN/VERIFY")
+	signing := note(fact{name: a.text("KeyMetadata", "KeyId"), serial: true}, a)
+	must(t, "move the clock", c.admin(ctx, http.MethodPost, "clock", map[string]any{"advance": "960h"})) // 40 days
+	a = c.alibaba(ctx, "CreateKeyVersion", "KeyId", signing)
+	note(fact{name: signing + "/" + a.text("KeyVersion", "KeyVersionId"), serial: true}, a)
 	note(fact{serial: true}, c.createKey(ctx, "after the erasure", p256(), ""))
 
 	const sides, each = 6, 5
@@ -178,8 +176,9 @@ func (tr *traced) resolve(t *testing.T) {
 
 // replay goes through the trace and calls answered for each write at the moment when its answer
 // is handed to the socket, with what the disk would hold then. problem says why the order of
-// calls up to there does not prove that it was synced; it is judged where nothing else was under way.
-func (tr *traced) replay(t *testing.T, answered func(i int, d *disk, problem string)) {
+// calls up to there does not prove that it was synced; it is judged where nothing else was under
+// way. scrubbing, which may be nil, is called before each truncation of the log.
+func (tr *traced) replay(t *testing.T, answered func(i int, d *disk, problem string), scrubbing func(*disk)) {
 	t.Helper()
 	f, err := os.Open(tr.log)
 	if err != nil {
@@ -210,6 +209,9 @@ func (tr *traced) replay(t *testing.T, answered func(i int, d *disk, problem str
 				}
 			}
 		}
+		if s.name == "ftruncate" && strings.HasSuffix(s.path(0), walName) && scrubbing != nil {
+			scrubbing(d)
+		}
 		return d.begin(s)
 	}
 	end := func(s *sysCall) error {
@@ -224,6 +226,9 @@ func (tr *traced) replay(t *testing.T, answered func(i int, d *disk, problem str
 	}
 }
 
+// walName is the log of the database.
+const walName = "claviger.db-wal"
+
 // writeOrder looks at the calls on the log of the database between two answers.
 type writeOrder struct {
 	wrote  int // line in which the first write after the last answer ended
@@ -232,7 +237,7 @@ type writeOrder struct {
 }
 
 func (o *writeOrder) note(s *sysCall) {
-	if s.result < 0 || len(s.args) == 0 || !strings.HasSuffix(s.path(0), "claviger.db-wal") {
+	if s.result < 0 || len(s.args) == 0 || !strings.HasSuffix(s.path(0), walName) {
 		return
 	}
 	switch {
@@ -290,36 +295,84 @@ func lost(ctx context.Context, dir string, facts []fact) error {
 // testSync is the proof, and its proof: with a server that does not sync it finds lost writes.
 func testSync(t *testing.T, binary string) {
 	t.Parallel()
-	seed := chaosSeed(t)
-	luck := rand.New(rand.NewPCG(seed, 1))
+	random := sometimes(rand.New(rand.NewPCG(chaosSeed(t), 1)))
 	tr := traceWrites(t, binary)
 	middle, last := len(tr.facts)/2, len(tr.facts)-1
 	var done []fact
+	e := erasure{traced: tr, binary: binary}
 	tr.replay(t, func(i int, d *disk, problem string) {
 		done = append(done, tr.facts[i])
 		if problem != "" {
 			t.Errorf("answer %d, %s: %s", i, tr.facts[i].name, problem)
 		}
 		dir := t.TempDir()
-		for _, chance := range []*rand.Rand{nil, luck} {
-			image := filepath.Join(dir, fmt.Sprint(chance != nil))
-			d.image(t, image, chance)
+		for n, survives := range []chance{never, random} {
+			image := filepath.Join(dir, fmt.Sprint(n))
+			d.image(t, image, survives)
 			if err := lost(t.Context(), image, done); err != nil {
-				t.Errorf("power cut at answer %d (luck: %t): %v", i, chance != nil, err)
+				t.Errorf("power cut %d at answer %d: %v", n, i, err)
 			}
-		}
-		if n := len(done) - 1; n == 0 || n == middle || n == last {
-			for _, chance := range []*rand.Rand{nil, luck} {
-				image := filepath.Join(dir, fmt.Sprint("served ", chance != nil))
-				d.image(t, image, chance)
+			if at := len(done) - 1; at == 0 || at == middle || at == last {
+				image += " served"
+				d.image(t, image, survives)
 				tr.serves(t, binary, image, done)
 			}
 		}
+		e.note(t, d, tr.facts[i])
 		if err := os.RemoveAll(dir); err != nil {
 			t.Error(err)
 		}
-	})
+	}, func(d *disk) { e.killed(t, d) })
+	if !e.seen {
+		t.Error("the log was never truncated with erased material in it: the test of an interrupted erasure has shown nothing")
+	}
 	t.Logf("%d writes were answered, and none was lost by a power cut at any answer", len(done))
+}
+
+// erasure follows the material of a version that is erased while the server is traced.
+type erasure struct {
+	*traced
+	binary  string
+	version keys.ID
+	secret  []byte // sealed
+	seen    bool   // the log was about to be truncated with the secret in it
+}
+
+// note remembers the material of a version that is scheduled for deletion.
+func (e *erasure) note(t *testing.T, d *disk, f fact) {
+	t.Helper()
+	if f.deleting {
+		image := t.TempDir()
+		d.image(t, image, always)
+		e.version, e.secret = f.version, sealed(t, image, f.version)[0]
+	}
+}
+
+// killed is called when the log is about to be truncated. A server that is killed now has erased
+// the material from its tables and left it in a file; the next one must see to that.
+func (e *erasure) killed(t *testing.T, d *disk) {
+	t.Helper()
+	if e.secret == nil || e.seen {
+		return
+	}
+	look, image := t.TempDir(), t.TempDir()
+	d.image(t, look, always)
+	d.image(t, image, always)
+	if len(filesHolding(t, image, e.secret)) == 0 || len(sealed(t, look, e.version)[0]) > 0 {
+		return // gone by now, or not erased yet
+	}
+	e.seen = true
+	s := start(t, launch{binary: e.binary, data: image})
+	var files []string
+	for range ticks(t, poll) {
+		if files = filesHolding(t, image, e.secret); len(files) == 0 {
+			break
+		}
+	}
+	if len(files) > 0 {
+		t.Errorf("after an erasure that was interrupted by a kill, the next server leaves the material in %v", files)
+	}
+	s.stop(t)
 }
 
 // serves starts a server on what a power cut left, and asks it for every answered write.
@@ -357,13 +410,13 @@ func testSyncMutant(t *testing.T, synchronous string) {
 			order++
 		}
 		image := t.TempDir()
-		d.image(t, image, nil)
+		d.image(t, image, never)
 		if err := lost(t.Context(), image, done); err != nil {
 			if missing++; missing == 1 {
 				t.Logf("as it should be: %v", err)
 			}
 		}
-	})
+	}, nil)
 	if order == 0 {
 		t.Errorf("with synchronous=%s no answer before its sync is found: the test of the order cannot fail", synchronous)
 	}
