@@ -137,7 +137,7 @@ func TestVerifyFindsMovedLines(t *testing.T) {
 		newest := strings.HasPrefix(filepath.Base(path), "0000000004")
 		try := func(what string, lines [][]byte) {
 			mustWrite(t, path, slices.Concat(lines...))
-			breaks(t, dir, filepath.Base(path)+": "+what)
+			_ = breaks(t, dir, filepath.Base(path)+": "+what)
 		}
 		for i := range lines {
 			if !newest || i < len(lines)-1 || i == 0 {
@@ -200,20 +200,20 @@ func TestVerifyFindsMissingAndStrangeSegments(t *testing.T) {
 		if err := os.Rename(path, away); err != nil {
 			t.Fatal(err)
 		}
-		breaks(t, dir, fmt.Sprintf("segment %d missing", i))
+		_ = breaks(t, dir, fmt.Sprintf("segment %d missing", i))
 		if err := os.Rename(away, path); err != nil {
 			t.Fatal(err)
 		}
 	}
 	copied := filepath.Join(dir, "0000000005"+filepath.Base(paths[2])[10:])
 	mustWrite(t, copied, mustRead(t, paths[2]))
-	breaks(t, dir, "segment copied to the next number")
+	_ = breaks(t, dir, "segment copied to the next number")
 	if err := os.Remove(copied); err != nil {
 		t.Fatal(err)
 	}
 	twin := strings.Replace(paths[2], ".jsonl", "0.jsonl", 1)
 	mustWrite(t, twin, mustRead(t, paths[2]))
-	breaks(t, dir, "segment twice")
+	_ = breaks(t, dir, "segment twice")
 	if err := os.Remove(twin); err != nil {
 		t.Fatal(err)
 	}
@@ -221,14 +221,14 @@ func TestVerifyFindsMissingAndStrangeSegments(t *testing.T) {
 	if err := os.Rename(paths[2], renamed); err != nil {
 		t.Fatal(err)
 	}
-	breaks(t, dir, "segment renamed")
+	_ = breaks(t, dir, "segment renamed")
 	if err := os.Rename(renamed, paths[2]); err != nil {
 		t.Fatal(err)
 	}
 	a, b := mustRead(t, paths[0]), mustRead(t, paths[1])
 	mustWrite(t, paths[0], b)
 	mustWrite(t, paths[1], a)
-	breaks(t, dir, "segments exchanged")
+	_ = breaks(t, dir, "segments exchanged")
 }
 
 // Somebody who writes an old segment anew, with all hashes right, is betrayed by the next one.

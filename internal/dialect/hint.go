@@ -23,6 +23,7 @@ func hint(e *keys.Error) string {
 		return "the request cannot be read: check its form against the API's description"
 	case keys.KindInternal:
 		return "a fault of the server: its log says more under this request's id"
+	default:
+		return ""
 	}
-	return ""
 }
