@@ -27,12 +27,14 @@ type mutation struct {
 // never holds material.
 type result interface {
 	identity() (keys.Type, keys.ID)
+	records() records
 }
 
 // nothing is the result of mutations that answer nothing.
 type nothing struct{}
 
 func (nothing) identity() (keys.Type, keys.ID) { return "", keys.ID{} }
+func (nothing) records() records               { return records{} }
 
 // do is the only door for mutations. In one transaction it looks for the idempotency token,
 // re-establishes the caller, records the nonce, runs, saves the token and records the audit

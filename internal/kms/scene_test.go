@@ -5,6 +5,7 @@ package kms_test
 import (
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
@@ -201,4 +202,14 @@ func rsaSPKI(t testing.TB, of kmstest.Tenant) []byte {
 		t.Fatal(err)
 	}
 	return der
+}
+
+// jsonOf is how bytes stand in JSON.
+func jsonOf(t testing.TB, b []byte) string {
+	t.Helper()
+	out, err := json.Marshal(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
 }

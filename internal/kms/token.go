@@ -45,7 +45,8 @@ func loadToken[T result](tx store.Tx, c *Call, now time.Time) (out T, again bool
 	case rec.Fingerprint != c.Fingerprint:
 		return out, false, &keys.Error{Kind: keys.KindToken, Hint: "the retry token was used before with another request"}
 	}
-	if err := json.Unmarshal(rec.Result, &out); err != nil {
+	var kept records
+	if err := json.Unmarshal(rec.Result, &kept); err != nil {
 		return out, false, fmt.Errorf("decode stored result: %w", err)
 	}
 	erased, err := isErased(tx, rec.Type, rec.ID, now)
@@ -55,7 +56,27 @@ func loadToken[T result](tx store.Tx, c *Call, now time.Time) (out T, again bool
 	if erased {
 		return out, false, &keys.Error{Kind: keys.KindToken, Hint: "what the first request with this retry token made has been deleted since"}
 	}
-	return out, true, nil
+	return resultOf[T](kept), true, nil
+}
+
+// records are what a result shows, and when it showed it. A repeat shows the same again.
+type records struct {
+	At      time.Time
+	Vault   *keys.Vault
+	Key     *keys.Key
+	Version *keys.Version // without its material
+}
+
+func resultOf[T result](r records) (out T) {
+	switch out := any(&out).(type) {
+	case **Vault:
+		*out = viewVault(r.Vault, r.At)
+	case **Key:
+		*out = viewKey(r.Key, r.Vault, r.At)
+	case **Version:
+		*out = viewVersion(r.Version, viewKey(r.Key, r.Vault, r.At), r.At)
+	}
+	return out
 }
 
 func isErased(tx store.Tx, t keys.Type, id keys.ID, now time.Time) (bool, error) {
@@ -92,7 +113,9 @@ func saveToken[T result](tx store.Tx, c *Call, out T, now time.Time) error {
 	if c.Token == "" || c.Profile.TokenLife == 0 {
 		return nil
 	}
-	encoded, err := json.Marshal(out)
+	kept := out.records()
+	kept.At = now
+	encoded, err := json.Marshal(kept)
 	if err != nil {
 		return fmt.Errorf("encode result: %w", err)
 	}

@@ -61,3 +61,9 @@ func loadKeyView(tx store.Tx, id keys.ID, now time.Time) (*Key, error) {
 func (v *Vault) identity() (keys.Type, keys.ID)   { return keys.TypeVault, v.ID }
 func (k *Key) identity() (keys.Type, keys.ID)     { return keys.TypeKey, k.ID }
 func (v *Version) identity() (keys.Type, keys.ID) { return keys.TypeVersion, v.ID }
+
+func (v *Vault) records() records { return records{Vault: &v.Vault} }
+func (k *Key) records() records   { return records{Vault: &k.InVault, Key: &k.Key} }
+func (v *Version) records() records {
+	return records{Vault: &v.OfKey.InVault, Key: &v.OfKey.Key, Version: &v.Version}
+}
