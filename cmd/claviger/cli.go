@@ -36,6 +36,7 @@ type commands struct {
 	Serve serveCmd `cmd:"" help:"Run a server."`
 
 	Key         keyCmd         `cmd:"" help:"Show keys and key versions, with their names in each cloud."`
+	Alias       aliasCmd       `cmd:"" help:"Show aliases."`
 	Vault       vaultCmd       `cmd:"" help:"Show vaults and their URLs."`
 	Tenant      tenantCmd      `cmd:"" help:"Manage tenants: an OCI tenancy and an Alibaba account in one."`
 	Compartment compartmentCmd `cmd:"" help:"Manage the compartments of a tenant."`

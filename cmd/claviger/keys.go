@@ -147,6 +147,34 @@ func (c *keyVersionShowCmd) Run(a *app) error {
 	return &admin.Refusal{Status: 404, Problem: admin.Problem{Code: "not-found", Message: "key " + k.ID + " has no version " + c.KeyVersion}}
 }
 
+type aliasCmd struct {
+	List aliasListCmd `cmd:"" help:"List aliases."`
+}
+
+type aliasListCmd struct {
+	adminFlags
+	Tenant string `help:"Only aliases of this tenant." placeholder:"TENANT"`
+}
+
+// Run lists aliases.
+func (c *aliasListCmd) Run(a *app) error {
+	client, err := c.client(a)
+	if err != nil {
+		return err
+	}
+	all, err := client.Aliases(a.ctx, c.Tenant)
+	if err != nil {
+		return err
+	}
+	return show(a, c.JSON, all, func() {
+		var rows [][]string
+		for _, alias := range all {
+			rows = append(rows, []string{alias.Name, alias.Key, alias.Tenant, alias.Region, stamp(alias.CreatedAt)})
+		}
+		a.table([]string{"ALIAS", "KEY", "TENANT", "REGION", "CREATED"}, rows)
+	})
+}
+
 type vaultCmd struct {
 	List vaultListCmd `cmd:"" help:"List vaults."`
 	Show vaultShowCmd `cmd:"" help:"Show a vault."`

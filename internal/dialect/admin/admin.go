@@ -105,6 +105,7 @@ func (a *API) Operations() []dialect.Operation {
 
 		dialect.Op("ListKeys", "GET "+p+"/keys", "", keys.ListKeys, a.keys),
 		dialect.Op("GetKey", "GET "+p+"/keys/{id...}", "", keys.ReadKey, a.key),
+		dialect.Op("ListAliases", "GET "+p+"/aliases", "", keys.ListAliases, a.aliases),
 		dialect.Op("ListVaults", "GET "+p+"/vaults", "", keys.ListVaults, a.vaults),
 		dialect.Op("GetVault", "GET "+p+"/vaults/{id}", "", keys.ReadVault, a.vault),
 

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -465,6 +466,25 @@ func TestKeyNames(t *testing.T) {
 	got, err := r.client.Key(ctx, "alias/both", "rival")
 	if err != nil || got.ID != hidden.ID.String() || len(got.Names) != 0 {
 		t.Errorf("the other tenant's key is %+v, %v; no cloud shows it", got, err)
+	}
+	for tenant, want := range map[string][]string{
+		"": {"alias/both", "alias/both", "alias/orders"}, "acme": {"alias/both", "alias/orders"}, "rival": {"alias/both"},
+	} {
+		all, err := r.client.Aliases(ctx, tenant)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, alias := range all {
+			names = append(names, alias.Name)
+			if owner := map[string]string{r.Tenant.ID.String(): id, r.Other.ID.String(): hidden.ID.String()}[alias.Tenant]; alias.Key != owner {
+				t.Errorf("alias %+v is not of %s", alias, owner)
+			}
+		}
+		slices.Sort(names)
+		if diff := cmp.Diff(want, names); diff != "" {
+			t.Errorf("aliases of %q (-want +got):\n%s", tenant, diff)
+		}
 	}
 	_, err = r.client.Key(ctx, "alias/both", "")
 	want(t, "an alias of two tenants", err, 400, "invalid")

@@ -154,6 +154,11 @@ func (c *Client) Key(ctx context.Context, id, tenant string) (*Key, error) {
 	return get[*Key](ctx, c, "/keys/"+url.PathEscape(id)+"?"+query("tenant", tenant).Encode())
 }
 
+// Aliases lists the aliases of a tenant, or everybody's.
+func (c *Client) Aliases(ctx context.Context, tenant string) ([]Alias, error) {
+	return all[Alias](ctx, c, "/aliases", query("tenant", tenant))
+}
+
 // Vaults lists vaults; an empty tenant is all.
 func (c *Client) Vaults(ctx context.Context, tenant string) ([]Vault, error) {
 	return all[Vault](ctx, c, "/vaults", query("tenant", tenant))

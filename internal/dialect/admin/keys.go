@@ -5,6 +5,7 @@ package admin
 import (
 	"context"
 	"encoding/pem"
+	"strconv"
 	"time"
 
 	"claviger/internal/keys"
@@ -114,6 +115,43 @@ func (a *API) names(of func(Naming) string) Names {
 		}
 	}
 	return out
+}
+
+type aliasesRequest struct {
+	Tenant string `query:"tenant"`
+	Limit  int    `query:"limit"`
+	Cursor int    `query:"cursor"` // how many aliases of all tenants came before
+}
+
+func (a *API) aliases(ctx context.Context, c *kms.Call, r *aliasesRequest) (*List[*Alias], error) {
+	limit, err := limitOf(r.Limit)
+	if err != nil {
+		return nil, err
+	}
+	var only keys.ID
+	if r.Tenant != "" {
+		t, err := a.findTenant(ctx, c, "tenant", r.Tenant)
+		if err != nil {
+			return nil, err
+		}
+		only = t.ID
+	}
+	page, err := a.service.Aliases(ctx, c, kms.Page{Limit: limit, Offset: r.Cursor})
+	if err != nil {
+		return nil, err
+	}
+	out := &List[*Alias]{Items: []*Alias{}}
+	for _, alias := range page.Items {
+		if only.IsZero() || alias.Tenant == only {
+			out.Items = append(out.Items, &Alias{
+				Name: alias.Name, Key: alias.Key.String(), Tenant: alias.Tenant.String(), Region: string(alias.Region), CreatedAt: alias.CreatedAt,
+			})
+		}
+	}
+	if len(page.Items) == limit {
+		out.Next = strconv.Itoa(r.Cursor + limit)
+	}
+	return out, nil
 }
 
 type vaultsRequest struct {

@@ -80,6 +80,15 @@ type Vault struct {
 	DeleteAt    *time.Time `json:"deleteAt,omitempty"`
 }
 
+// Alias is a second name of a key.
+type Alias struct {
+	Name      string    `json:"name"`
+	Key       string    `json:"key"`
+	Tenant    string    `json:"tenant"`
+	Region    string    `json:"region"`
+	CreatedAt time.Time `json:"createdAt"`
+}
+
 // Tenant owns everything below it.
 type Tenant struct {
 	ID        string    `json:"id"`
