@@ -49,6 +49,9 @@ func (m *mutation) rotatable(ref KeyRef) (*located, error) {
 		return nil, err
 	}
 	k, p := at.key, m.c.Profile
+	if err := m.match(viewKey(k, at.vault, m.now).ETag); err != nil {
+		return nil, err
+	}
 	switch {
 	case k.Origin != keys.Generated:
 		return nil, &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "origin", Action: keys.Rotate, Hint: "the material of this key comes from outside"}
