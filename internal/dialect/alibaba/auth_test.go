@@ -298,6 +298,9 @@ func TestTamperedACS3(t *testing.T) {
 		if r.code() != tc.want {
 			t.Errorf("%s: %s, want %s", name, r, tc.want)
 		}
+		if name == "body" && !strings.Contains(r.header.Get(dialect.HintHeader), "x-acs-content-sha256") {
+			t.Errorf("%s: hint %q", name, r.header.Get(dialect.HintHeader))
+		}
 		if strings.Contains(r.body+r.header.Get(dialect.HintHeader), "SGVsbG8") {
 			t.Errorf("%s: the plaintext comes back in %s", name, r)
 		}
@@ -339,7 +342,11 @@ func TestNonce(t *testing.T) {
 			t.Errorf("%s: %s, want %s", s.name, s.got, s.want)
 		}
 	}
+	early := c.common(c.Tenant, "DescribeRegions")
+	early.Set("Timestamp", c.Clock.Now().Add(maxSkew).UTC().Format(timeLayout))
+	c.sendV1(t, http.MethodPost, c.Tenant.Secret, early, nil)
 	c.Clock.Add(maxSkew - time.Second)
+	c.must(t, "DescribeRegions")
 	if got := send(c.Tenant, "DescribeRegions", "n1"); got != "400 SignatureNonceUsed" {
 		t.Errorf("before 15 minutes: %s", got)
 	}
@@ -347,6 +354,11 @@ func TestNonce(t *testing.T) {
 	c.must(t, "DescribeRegions")
 	if got := send(c.Tenant, "DescribeRegions", "n1"); got != "200" {
 		t.Errorf("after 15 minutes: %s", got)
+	}
+	c.Clock.Add(13 * time.Minute)
+	c.must(t, "DescribeRegions")
+	if got := c.sendV1(t, http.MethodPost, c.Tenant.Secret, early, nil); got.code() != "400 SignatureNonceUsed" {
+		t.Errorf("signed for 15 minutes later, half an hour after it was used: %s", got)
 	}
 	values := c.common(c.Tenant, "DescribeRegions")
 	values.Del("SignatureNonce")
