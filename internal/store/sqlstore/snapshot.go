@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 
 	"claviger/internal/identity"
@@ -14,9 +15,18 @@ import (
 	"claviger/internal/store"
 )
 
-// Snapshot copies the store, as it is between two transactions, into a new file. It is for dev,
-// which goes back to it: a backup for other purposes needs more care than this.
+// Snapshot copies the store, as it is between two transactions, into a new file that its owner
+// alone may read. It is for dev, which goes back to it: a backup for other purposes needs more
+// care than this.
 func (s *Store) Snapshot(ctx context.Context, file string) error {
+	// SQLite would make the file readable by everybody; it takes one that is there and empty.
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
 	r := newRequest(ctx)
 	r.alone = func(session *session) error {
 		_, err := session.exec(context.Background(), "VACUUM INTO $1", s.beside(file))
