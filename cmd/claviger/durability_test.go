@@ -274,6 +274,7 @@ func testInterrupt(t *testing.T, binary string) {
 			if data == "" {
 				return
 			}
+			onlyTheOwners(t, data)
 			sound(t, data)
 			s = start(t, launch{binary: binary, data: data})
 			c = newCaller(t, s)
@@ -283,6 +284,24 @@ func testInterrupt(t *testing.T, binary string) {
 			s.stop(t)
 			s.nothingLeft(t)
 		})
+	}
+}
+
+// onlyTheOwners checks that nobody but their owner may read the files below dir.
+func onlyTheOwners(t *testing.T, dir string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(name string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil && info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s has mode %v", name, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }
 

@@ -393,6 +393,9 @@ func (tr *traced) serves(t *testing.T, binary, image string, done []fact) {
 			c.use(t.Context(), t, k.Names["oci"])
 		}
 	}
+	// The first state, which is kept beside the database, has not suffered either.
+	must(t, "reset", c.admin(t.Context(), http.MethodPost, "reset", nil))
+	c.use(t.Context(), t, must(t, "create key", c.createKey(t.Context(), "k", aes256(), "")).text("id"))
 	s.stop(t)
 }
 
