@@ -100,6 +100,10 @@ func TestChaos(t *testing.T) {
 			killFirstStart(t, binary, random)
 		}
 	})
+	t.Run("Reset", func(t *testing.T) {
+		t.Parallel()
+		killReset(t, launch{binary: binary, data: filepath.Join(t.TempDir(), "data")}, rand.New(rand.NewPCG(chaosSeed(t), 2)))
+	})
 }
 
 // chaos is one database and what is known of it.
@@ -377,4 +381,47 @@ func killFirstStart(t *testing.T, binary string, random *rand.Rand) {
 	if out := again.output(t); !strings.Contains(out, "first start that was broken off") || !strings.Contains(out, l.data) {
 		t.Errorf("the start after one that was broken off says:\n%s", out)
 	}
+}
+
+// killReset kills a server while it goes back to its first state. It is there, or all is as it was.
+func killReset(t *testing.T, l launch, random *rand.Rand) {
+	t.Helper()
+	ctx := t.Context()
+	before := 0 // keys that were there before the last reset began
+	var answered atomic.Bool
+	done, undone := 0, 0
+	for round := range max(3, chaosKills(t)/5) {
+		s := start(t, l)
+		c := newCaller(t, s)
+		var keys []shown
+		for _, k := range c.list(t) {
+			keys = append(keys, k)
+			c.use(ctx, t, k.Names["oci"])
+		}
+		switch {
+		case len(keys) == 0:
+			done++
+		case len(keys) == before && !answered.Load():
+			undone++
+		default:
+			t.Errorf("round %d: %d keys of %d after a reset that was killed (answered: %t)", round, len(keys), before, answered.Load())
+		}
+		for range 5 {
+			must(t, "create key", c.createKey(ctx, "k", aes256(), ""))
+		}
+		before = len(keys) + 5
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			a := c.admin(ctx, http.MethodPost, "reset", nil)
+			if a.err == nil && !a.ok() {
+				t.Errorf("reset: %s", a)
+			}
+			answered.Store(a.ok())
+		})
+		<-time.After(time.Duration(random.IntN(30_000)) * time.Microsecond)
+		s.kill()
+		wg.Wait()
+		sound(t, l.data)
+	}
+	t.Logf("%d resets were done and %d were not", done, undone)
 }

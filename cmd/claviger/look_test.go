@@ -50,33 +50,16 @@ func (c *chaos) adopt(t *testing.T, caller *caller) {
 	for _, k := range c.keys {
 		known[k.name] = k
 	}
-	for cursor := ""; ; {
-		query := url.Values{"limit": {"500"}, "cursor": {cursor}}
-		if cursor == "" {
-			query.Del("cursor")
+	for _, k := range caller.list(t) {
+		name := k.Names["oci"]
+		if known[name] != nil {
+			delete(known, name)
+			continue
 		}
-		a := must(t, "list keys", caller.admin(t.Context(), http.MethodGet, "keys?"+query.Encode(), nil))
-		var page struct {
-			Items []shown
-			Next  string
+		if c.maybe--; c.maybe < 0 {
+			t.Errorf("key %s is there, and nobody made it", name)
 		}
-		if err := json.Unmarshal(a.body, &page); err != nil {
-			t.Fatalf("parse %s: %v", a.body, err)
-		}
-		for _, k := range page.Items {
-			name := k.Names["oci"]
-			if known[name] != nil {
-				delete(known, name)
-				continue
-			}
-			if c.maybe--; c.maybe < 0 {
-				t.Errorf("key %s is there, and nobody made it", name)
-			}
-			c.keys = append(c.keys, &knownKey{name: name, algorithm: k.algorithm(), state: enabled, touched: true, maybe: 1})
-		}
-		if cursor = page.Next; cursor == "" {
-			break
-		}
+		c.keys = append(c.keys, &knownKey{name: name, algorithm: k.algorithm(), state: enabled, touched: true, maybe: 1})
 	}
 	for name, k := range known {
 		if !c.buried(k.until) {
@@ -85,6 +68,27 @@ func (c *chaos) adopt(t *testing.T, caller *caller) {
 		c.keys = slices.DeleteFunc(c.keys, func(other *knownKey) bool { return other == k })
 	}
 	c.maybe = 0
+}
+
+// list lists all keys.
+func (c *caller) list(t *testing.T) []shown {
+	t.Helper()
+	var all []shown
+	query := url.Values{"limit": {"500"}}
+	for {
+		a := must(t, "list keys", c.admin(t.Context(), http.MethodGet, "keys?"+query.Encode(), nil))
+		var page struct {
+			Items []shown
+			Next  string
+		}
+		if err := json.Unmarshal(a.body, &page); err != nil {
+			t.Fatalf("parse %s: %v", a.body, err)
+		}
+		if all = append(all, page.Items...); page.Next == "" {
+			return all
+		}
+		query.Set("cursor", page.Next)
+	}
 }
 
 // tombstones is how long what was erased is still shown.
