@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
+//go:generate go test -run TestCoveragePage$ -update .
+
 var update = flag.Bool("update", false, "write the golden files and pages")
 
 const coveragePage = "../../../docs/coverage-alibaba.md"
