@@ -55,38 +55,30 @@ func (n *nonces) seen(c *Call, timestamp time.Time) error {
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	// The same nonce may come back under another timestamp, so every bucket is asked.
-	for _, b := range n.buckets {
+	// The same nonce may come back under another timestamp, so every bucket is asked that is
+	// not over.
+	now := n.wall().Unix() / 60
+	for over, b := range n.buckets {
+		if over < now {
+			n.count -= len(b)
+			delete(n.buckets, over)
+			continue
+		}
 		if _, ok := b[h]; ok {
 			return &keys.Error{Kind: keys.KindReplay, Hint: "the signature nonce was used before: use a new one for every request"}
 		}
-	}
-	if n.count >= n.limit {
-		n.forget()
 	}
 	if n.count >= n.limit {
 		return &keys.Error{Kind: keys.KindThrottled, Field: "nonces", Hint: "the memory for signature nonces is full; its size is a setting"}
 	}
 	b := n.buckets[minute]
 	if b == nil {
-		n.forget()
 		b = map[uint64]struct{}{}
 		n.buckets[minute] = b
 	}
 	b[h] = struct{}{}
 	n.count++
 	return nil
-}
-
-// forget drops the buckets that are over. n.mu is held.
-func (n *nonces) forget() {
-	now := n.wall().Unix() / 60
-	for minute, b := range n.buckets {
-		if minute < now {
-			n.count -= len(b)
-			delete(n.buckets, minute)
-		}
-	}
 }
 
 func (n *nonces) size() int {
