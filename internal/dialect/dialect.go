@@ -11,6 +11,7 @@ package dialect
 import (
 	"context"
 	"net/http"
+	"strconv"
 
 	"claviger/internal/keys"
 	"claviger/internal/kms"
@@ -88,11 +89,15 @@ type Exchange struct {
 // Header is the answer's header.
 func (x *Exchange) Header() http.Header { return x.w.Header() }
 
-// Write sends the answer with its status; code is the cloud's error code or "".
+// Write sends the answer with its status; code is the cloud's error code or "". When it returns,
+// the answer has left for the network: the call may end, and a revocation that waits for it may
+// be answered.
 func (x *Exchange) Write(status int, code string, body []byte) {
 	x.Status, x.Code = status, code
+	x.w.Header()["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.w.WriteHeader(status)
 	if x.Request.Method != http.MethodHead {
 		_, _ = x.w.Write(body) // the client is gone: nobody to tell
 	}
+	_ = http.NewResponseController(x.w).Flush() // a writer that cannot flush does not hold back either
 }

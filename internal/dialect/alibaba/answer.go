@@ -149,7 +149,6 @@ func asksXML(r *http.Request) bool {
 func send(x *dialect.Exchange, status int, c string, media []string, body []byte) {
 	h := x.Header()
 	h["Content-Type"] = media
-	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.Write(status, c, body)
 	clear(body)
 }
