@@ -197,7 +197,7 @@ func (c faultCase) String() string {
 
 // TestFaults fails each step of a batch before it had its effect, and after. In a second round
 // the next step fails as well, which is how undoing fails, and in a third all that follow, as
-// when the disk is gone. Every time each caller is told the truth, the store goes on, and no
+// when the disk is gone; there, steps that begin or end nothing fail either before or after. Every time each caller is told the truth, the store goes on, and no
 // invariant is broken, now or after it was opened again.
 func TestFaults(t *testing.T) {
 	t.Parallel()
@@ -208,7 +208,7 @@ func TestFaults(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	steps := tryFault(t, template, basis, faultCase{})
+	steps := tryFault(t, template, faultCase{})
 	if len(steps) < 40 || !strings.HasPrefix(steps[len(steps)-1], "COMMIT") {
 		t.Fatalf("a batch has the steps %q: not those that this test is about", steps)
 	}
@@ -224,10 +224,13 @@ func TestFaults(t *testing.T) {
 				continue
 			}
 			for _, after := range []bool{false, true} {
+				if width > 1 && !structural && after == (from%2 == 0) {
+					continue
+				}
 				c := faultCase{from, width, after}
 				t.Run(c.String(), func(t *testing.T) {
 					t.Parallel()
-					tryFault(t, template, basis, c)
+					tryFault(t, template, c)
 				})
 			}
 		}
@@ -235,8 +238,9 @@ func TestFaults(t *testing.T) {
 }
 
 // tryFault runs the batch on a copy of a store with one fault, and answers its steps.
-func tryFault(t *testing.T, template string, basis *faultBasis, c faultCase) []string {
+func tryFault(t *testing.T, template string, c faultCase) []string {
 	t.Helper()
+	basis := newFaultBasis() // the same as the template's
 	dir := t.TempDir()
 	copyFile(t, filepath.Join(template, databaseName), filepath.Join(dir, databaseName))
 	f := &faults{}
@@ -264,18 +268,13 @@ func tryFault(t *testing.T, template string, basis *faultBasis, c faultCase) []s
 	if rev := update(t, s, basis.world.Tenant()); rev != head.Revision+1 {
 		t.Errorf("after the fault at %q revision %d follows %d", fired, rev, head.Revision)
 	}
-	for range 2 {
-		if err := storetest.Check(t.Context(), s); err != nil {
-			t.Errorf("after the fault at %q: %v", fired, err)
-		}
-		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-		s = openTest(t, Options{Dir: dir})
-		judge(t, s, members, nil, fired)
+	if err := errors.Join(storetest.Check(t.Context(), s), s.Close()); err != nil {
+		t.Errorf("after the fault at %q: %v", fired, err)
 	}
-	if err := s.Close(); err != nil {
-		t.Errorf("close: %v", err)
+	s = openTest(t, Options{Dir: dir})
+	judge(t, s, members, nil, fired)
+	if err := errors.Join(storetest.Check(t.Context(), s), s.Close()); err != nil {
+		t.Errorf("opened again after the fault at %q: %v", fired, err)
 	}
 	return steps
 }

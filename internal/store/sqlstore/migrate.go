@@ -27,7 +27,8 @@ func migrate(ctx context.Context, db *sql.DB, fresh bool) error {
 		return fmt.Errorf("read migrations: %w", err)
 	}
 	if !fresh {
-		if err := admit(ctx, db, p); err != nil {
+		known := p.ListSources() // in the order of their numbers
+		if done, err := admit(ctx, db, known[len(known)-1].Version); done || err != nil {
 			return err
 		}
 	}
@@ -37,30 +38,25 @@ func migrate(ctx context.Context, db *sql.DB, fresh bool) error {
 	return nil
 }
 
-// admit refuses a database that this release cannot run on.
-func admit(ctx context.Context, db *sql.DB, p *goose.Provider) error {
+// admit refuses a database that this release cannot run on, and reports whether it needs nothing done.
+func admit(ctx context.Context, db *sql.DB, knows int64) (done bool, err error) {
 	var tables int
-	err := db.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_master WHERE name = 'feed_head'").Scan(&tables)
+	err = db.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'schema_floor'").Scan(&tables)
 	if err != nil {
-		return fmt.Errorf("read the schema: %w", err)
+		return false, fmt.Errorf("read the schema: %w", err)
 	}
 	if tables == 0 {
-		return errors.New("the database is not one of claviger's")
+		return false, errors.New("the database is not one of claviger's")
 	}
-	has, knows, err := p.GetVersions(ctx)
+	var has, floor int64
+	err = db.QueryRowContext(ctx, `SELECT (SELECT MAX(version_id) FROM goose_db_version WHERE is_applied), version
+		FROM schema_floor`).Scan(&has, &floor)
 	if err != nil {
-		return fmt.Errorf("read the schema's version: %w", err)
+		return false, fmt.Errorf("read the schema's version: %w", err)
 	}
-	if has <= knows {
-		return nil
-	}
-	var floor int64
-	if err := db.QueryRowContext(ctx, "SELECT version FROM schema_floor").Scan(&floor); err != nil {
-		return fmt.Errorf("read the schema's floor: %w", err)
-	}
-	if floor > knows {
-		return fmt.Errorf("the database has schema %d, which needs a release that knows at least schema %d; "+
+	if has > knows && floor > knows {
+		return false, fmt.Errorf("the database has schema %d, which needs a release that knows at least schema %d; "+
 			"this one knows %d: install a newer release", has, floor, knows)
 	}
-	return nil
+	return has >= knows, nil
 }
