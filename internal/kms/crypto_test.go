@@ -18,8 +18,8 @@ import (
 	"claviger/internal/store"
 )
 
-// seal encrypts in a call of its own.
-func seal(t testing.TB, w *kmstest.World, req kms.EncryptRequest) ([]byte, error) {
+// sealed encrypts in a call of its own.
+func sealed(t testing.TB, w *kmstest.World, req kms.EncryptRequest) ([]byte, error) {
 	t.Helper()
 	var out []byte
 	err := as(t, w, w.Tenant, func(c *kms.Call) error {
@@ -56,7 +56,7 @@ func TestEnvelopesOpenAsTheyWereMade(t *testing.T) {
 			for _, context := range []map[string]string{nil, {}, {"a": "1", "b": ""}} {
 				for _, v := range []keys.ID{{}, old} {
 					for _, plaintext := range [][]byte{{}, []byte("hello"), bytes.Repeat([]byte{0xff}, kms.MaxEnvelopePlaintext)} {
-						ct, err := seal(t, w, kms.EncryptRequest{Key: ref, Version: kms.VersionRef{ID: v}, Plaintext: plaintext, Text: text, Context: context})
+						ct, err := sealed(t, w, kms.EncryptRequest{Key: ref, Version: kms.VersionRef{ID: v}, Plaintext: plaintext, Text: text, Context: context})
 						if err != nil {
 							t.Fatalf("%s: encrypt: %v", spec, err)
 						}
@@ -88,11 +88,11 @@ func TestEveryFaultOfACiphertextIsOneError(t *testing.T) {
 	first := k.Primary
 	rotate(t, w, k.ID)
 	ref, otherRef := kms.KeyRef{ID: k.ID}, kms.KeyRef{ID: other.ID}
-	ct, err := seal(t, w, kms.EncryptRequest{Key: ref, Plaintext: []byte("hello"), Context: map[string]string{"a": "1"}})
+	ct, err := sealed(t, w, kms.EncryptRequest{Key: ref, Plaintext: []byte("hello"), Context: map[string]string{"a": "1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	under, err := seal(t, w, kms.EncryptRequest{Key: ref, Version: kms.VersionRef{ID: first}, Plaintext: []byte("hello")})
+	under, err := sealed(t, w, kms.EncryptRequest{Key: ref, Version: kms.VersionRef{ID: first}, Plaintext: []byte("hello")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestForeignMaterialIsNotOpened(t *testing.T) {
 	want(t, "decrypt", err, keys.KindNotFound)
 	_, err = open(t, w, kms.DecryptRequest{Key: &ref, Ciphertext: blob})
 	want(t, "decrypt with a key", err, keys.KindCiphertext)
-	_, err = seal(t, w, kms.EncryptRequest{Key: ref, Version: kms.VersionRef{ID: id}})
+	_, err = sealed(t, w, kms.EncryptRequest{Key: ref, Version: kms.VersionRef{ID: id}})
 	want(t, "encrypt", err, keys.KindNotFound)
 }
 
@@ -199,7 +199,7 @@ func TestRSADecryptionTriesTheVersions(t *testing.T) {
 			rotate(t, w, k.ID)
 		}
 		for _, alg := range []keys.Algorithm{keys.OAEPSHA256, keys.OAEPSHA1} {
-			ct, err := seal(t, w, kms.EncryptRequest{Key: ref, Algorithm: alg, Plaintext: []byte{byte(i)}})
+			ct, err := sealed(t, w, kms.EncryptRequest{Key: ref, Algorithm: alg, Plaintext: []byte{byte(i)}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -231,7 +231,7 @@ func TestRSADecryptionTriesTheVersions(t *testing.T) {
 	want(t, "of the version before it", decrypt(0, kms.VersionRef{}), "")
 	_, err := open(t, w, kms.DecryptRequest{Key: &ref, Algorithm: keys.OAEPSHA256, Ciphertext: make([]byte, 256)})
 	want(t, "noise", err, keys.KindCiphertext)
-	_, err = seal(t, w, kms.EncryptRequest{Key: ref, Algorithm: keys.OAEPSHA256, Plaintext: make([]byte, 256-66+1)})
+	_, err = sealed(t, w, kms.EncryptRequest{Key: ref, Algorithm: keys.OAEPSHA256, Plaintext: make([]byte, 256-66+1)})
 	want(t, "a byte more than fits", err, keys.KindTooLarge)
 }
 
@@ -352,7 +352,7 @@ func TestWhatAKeyDoesNotDo(t *testing.T) {
 	encrypting := wish(keys.RSA2048)
 	encrypting.Usages = keys.UsageEncrypt
 	both := kms.KeyRef{ID: newKey(t, w, encrypting).ID}
-	_, err := seal(t, w, kms.EncryptRequest{Key: both, Algorithm: keys.OAEPSHA256, Context: map[string]string{"a": "b"}})
+	_, err := sealed(t, w, kms.EncryptRequest{Key: both, Algorithm: keys.OAEPSHA256, Context: map[string]string{"a": "b"}})
 	want(t, "a context with an RSA key", err, keys.KindUnsupported)
 }
 
@@ -439,7 +439,7 @@ func TestErrorsHoldNoPlaintext(t *testing.T) {
 	k := newAES(t, w)
 	const hidden = "correct horse battery staple"
 	want(t, "disable", change(t, w, k.ID, keys.DisableKey), "")
-	_, err := seal(t, w, kms.EncryptRequest{Key: kms.KeyRef{ID: k.ID}, Plaintext: []byte(hidden), Context: map[string]string{"a": hidden}})
+	_, err := sealed(t, w, kms.EncryptRequest{Key: kms.KeyRef{ID: k.ID}, Plaintext: []byte(hidden), Context: map[string]string{"a": hidden}})
 	if err == nil || strings.Contains(err.Error(), hidden) {
 		t.Errorf("the refusal says %v", err)
 	}
