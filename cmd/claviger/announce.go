@@ -27,19 +27,18 @@ func (d *devServer) announce(undo *cleanup) error {
 	if err := writeAtomic(r.OCI.ConfigFile, ociConfig(&r.OCI)); err != nil {
 		return fmt.Errorf("write OCI configuration: %w", err)
 	}
-	d.welcome(d.app.err, r)
-	if d.ReadyFile == "" {
-		return nil
-	}
-	if err := r.write(d.ReadyFile); err != nil {
-		return err
-	}
-	undo.add(func() error {
-		if err := os.Remove(d.ReadyFile); !errors.Is(err, fs.ErrNotExist) {
+	if d.ReadyFile != "" {
+		if err := r.write(d.ReadyFile); err != nil {
 			return err
 		}
-		return nil
-	})
+		undo.add(func() error {
+			if err := os.Remove(d.ReadyFile); !errors.Is(err, fs.ErrNotExist) {
+				return err
+			}
+			return nil
+		})
+	}
+	d.welcome(d.app.err, r)
 	return nil
 }
 
