@@ -41,6 +41,7 @@ type settings struct {
 	quotas     bool // the cloud's numbers of keys and aliases hold
 	rates      map[string]float64
 	xmlRoot    alibaba.XMLRoot
+	nonces     int    // how many are kept in memory; 0: the service's default
 	token      string // of the admin API
 	log        *slog.Logger
 
@@ -73,6 +74,7 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 	n.service, err = kms.Open(ctx, kms.Config{
 		Store: set.store, Seal: set.seal, Audit: set.audit, Pool: n.pool, Rand: rand.Reader, Wall: time.Now, Log: set.log,
 		Regions: regions, HSM: set.hsm, Tombstones: set.tombstones, Virtual: set.virtual, Endpoints: endpointsOf{n.vaults},
+		NonceLimit: set.nonces,
 	})
 	if err != nil {
 		n.pool.Close()

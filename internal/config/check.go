@@ -26,6 +26,7 @@ func (c *Config) check() error {
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "json", "text")
 	p.positive("limits.connections", int64(c.Limits.Connections))
+	p.positive("alibaba.nonce_capacity", int64(c.Alibaba.NonceCapacity))
 	p.positive("audit.segment_mib", c.Audit.SegmentMiB)
 	for class, rate := range c.Limits.Rates {
 		if rate < 0 {

@@ -138,6 +138,9 @@ type Alibaba struct {
 	// <DescribeKeyVersionResponse> and the like for the others; "kms" is <KMS> for all;
 	// "action" is the other form for all.
 	XMLRoot string `toml:"xml_root"`
+	// NonceCapacity is how many signature nonces are kept in memory, each for 15 minutes. When
+	// it is full, calls are throttled. A million takes about 25 MB. Default 4000000.
+	NonceCapacity int `toml:"nonce_capacity"`
 }
 
 // Audit is the log of data calls and refusals. Changes are audited in the database.
@@ -181,7 +184,7 @@ func Default() Config {
 		Vaults:     Vaults{Mode: "ports"},
 		Admin:      Admin{Listen: "127.0.0.1:7440"},
 		Limits:     Limits{Mode: "management", Connections: 4096},
-		Alibaba:    Alibaba{XMLRoot: "operation"},
+		Alibaba:    Alibaba{XMLRoot: "operation", NonceCapacity: 4_000_000},
 		Audit:      Audit{SegmentMiB: 64},
 		Log:        Log{Level: "info", Format: "json"},
 		Server: Server{

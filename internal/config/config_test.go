@@ -106,6 +106,7 @@ func TestRefusals(t *testing.T) {
 		"another level":           {`admin.token_file`, "log.level = \"loud\"\nadmin.token_file", "log.level"},
 		"another format":          {`admin.token_file`, "log.format = \"xml\"\nadmin.token_file", "log.format"},
 		"another XML root":        {`admin.token_file`, "alibaba.xml_root = \"Kms\"\nadmin.token_file", "alibaba.xml_root"},
+		"no room for nonces":      {`admin.token_file`, "alibaba.nonce_capacity = 0\nadmin.token_file", "alibaba.nonce_capacity"},
 		"no segment":              {`admin.token_file`, "audit.segment_mib = 0\nadmin.token_file", "audit.segment_mib"},
 	} {
 		t.Run(name, func(t *testing.T) {
