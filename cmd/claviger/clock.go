@@ -3,6 +3,8 @@
 package main
 
 import (
+	"time"
+
 	"claviger/internal/dialect/admin"
 )
 
@@ -31,8 +33,17 @@ func (c *clockShowCmd) Run(a *app) error {
 
 func showClock(a *app, asJSON bool, c *admin.Clock) error {
 	return show(a, asJSON, c, func() {
-		a.fields("now", stamp(c.Now), "machine", stamp(c.Machine), "offset", c.Offset, "frozen", yesNo(c.Frozen), "movable", yesNo(c.Virtual))
+		a.fields("now", stamp(c.Now), "machine", stamp(c.Machine), "offset", roughly(c.Offset), "frozen", yesNo(c.Frozen), "movable", yesNo(c.Virtual))
 	})
+}
+
+// roughly rounds a span for people: the clock goes on while it is being moved.
+func roughly(span string) string {
+	d, err := time.ParseDuration(span)
+	if err != nil {
+		return span
+	}
+	return d.Round(time.Second).String()
 }
 
 func (f *adminFlags) move(a *app, change admin.ClockChange) error {
