@@ -58,6 +58,21 @@ func BenchmarkSign(b *testing.B) {
 	}
 }
 
+// BenchmarkCreateKeyVersion makes versions of one key: new material, sealed, and a committed
+// transaction for each.
+func BenchmarkCreateKeyVersion(b *testing.B) {
+	for _, tc := range []struct {
+		algorithm string
+		length    int
+	}{{"AES", 32}, {"ECDSA", 32}} {
+		b.Run(tc.algorithm, func(b *testing.B) {
+			r := newRig(b, nil)
+			k := r.newKey(b, r.Tenant, tc.algorithm, tc.length)
+			r.benchmark(b, fmt.Sprintf("keys/%s/keyVersions", k["id"]), map[string]any{}, 0)
+		})
+	}
+}
+
 // BenchmarkAuthenticate is a request that is refused as soon as its signature verified: what
 // every request pays.
 func BenchmarkAuthenticate(b *testing.B) {
