@@ -5,15 +5,12 @@ package admin_test
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,7 +23,6 @@ import (
 	"claviger/internal/kms"
 	"claviger/internal/kms/kmstest"
 	"claviger/internal/secret"
-	"claviger/internal/store"
 )
 
 const token = "the-admin-token"
@@ -364,139 +360,6 @@ func TestReset(t *testing.T) {
 	want(t, "reset of a real server", r.client.Reset(t.Context()), 400, "unsupported")
 }
 
-func TestKeys(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	ctx := t.Context()
-	var made []string
-	for _, name := range []string{"a", "b", "c"} {
-		r.Clock.Add(time.Second)
-		made = append(made, r.newKey(t, r.Tenant, name, keys.AES256).ID.String())
-	}
-	r.Clock.Add(time.Second)
-	foreign := r.newKey(t, r.Other, "theirs", keys.ECP384).ID.String()
-	list := func(tenant, vault string) (ids []string) {
-		t.Helper()
-		all, err := r.client.Keys(ctx, tenant, vault)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, k := range all {
-			ids = append(ids, k.ID)
-		}
-		return ids
-	}
-	for _, test := range []struct {
-		tenant, vault string
-		want          []string
-	}{
-		{"", "", append(made[:3:3], foreign)},
-		{"acme", "", made},
-		{"rival", "", []string{foreign}},
-		{"", r.Tenant.Vault.String(), made},
-		{r.Other.Names["alibaba"], "one:vault:" + r.Other.Vault.String(), []string{foreign}},
-		{"rival", r.Tenant.Vault.String(), nil},
-	} {
-		if diff := cmp.Diff(test.want, list(test.tenant, test.vault)); diff != "" {
-			t.Errorf("keys of tenant %q, vault %q (-want +got):\n%s", test.tenant, test.vault, diff)
-		}
-	}
-	// Page by page.
-	var page admin.List[admin.Key]
-	var ids []string
-	for cursor := ""; ; cursor = page.Next {
-		page = admin.List[admin.Key]{}
-		if err := r.client.Do(ctx, http.MethodGet, "/keys?limit=3&cursor="+cursor, nil, &page); err != nil {
-			t.Fatal(err)
-		}
-		for _, k := range page.Items {
-			ids = append(ids, k.ID)
-		}
-		if page.Next == "" {
-			break
-		}
-	}
-	if diff := cmp.Diff(append(made[:3:3], foreign), ids); diff != "" {
-		t.Errorf("keys page by page (-want +got):\n%s", diff)
-	}
-}
-
-// TestKeyNames asks for one key in every form of its name, and by names that only look like it.
-func TestKeyNames(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	ctx := t.Context()
-	k := r.newKey(t, r.Tenant, "orders", keys.ECP256)
-	hidden := r.newKey(t, r.Other, "hidden", keys.ECP384)
-	c := r.System("test")
-	c.Region = kmstest.Region
-	for _, err := range []error{
-		r.CreateAlias(ctx, c, "alias/orders", kms.KeyRef{ID: k.ID}),
-		r.CreateAlias(ctx, c, "alias/both", kms.KeyRef{ID: k.ID}),
-		r.CreateAlias(ctx, c, "alias/both", kms.KeyRef{ID: hidden.ID}),
-		r.AddExternalID(ctx, c, store.ExternalID{
-			Dialect: "one", Type: keys.TypeKey, Tenant: r.Tenant.ID, Region: kmstest.Region, Name: "key-carried/over", ID: k.ID,
-		}),
-	} {
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	id := k.ID.String()
-	for _, name := range []string{
-		id, "one:home:" + id, "alias/orders", "one:acme:alias/orders", "one:acme:alias/both", "key-carried/over",
-	} {
-		got, err := r.client.Key(ctx, name, "")
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
-			continue
-		}
-		if got.ID != id || got.Names["one"] != "one:home:"+id || got.Name != "orders" || got.Spec != "EC_P256" || got.State != "ENABLED" ||
-			got.Usage != "sign" || len(got.Versions) != 1 || got.Tenant != r.Tenant.ID.String() {
-			t.Errorf("%s is %+v", name, got)
-		}
-		v := got.Versions[0]
-		if !v.Primary || v.Ordinal != 1 || v.ID != got.Primary || v.Names["one"] != "one:"+v.ID || !strings.HasPrefix(v.PublicKey, "-----BEGIN PUBLIC KEY") {
-			t.Errorf("the version of %s is %+v", name, v)
-		}
-		if diff := cmp.Diff([]string{"alias/both", "alias/orders"}, got.Aliases); diff != "" {
-			t.Errorf("aliases of %s (-want +got):\n%s", name, diff)
-		}
-	}
-	got, err := r.client.Key(ctx, "alias/both", "rival")
-	if err != nil || got.ID != hidden.ID.String() || len(got.Names) != 0 {
-		t.Errorf("the other tenant's key is %+v, %v; no cloud shows it", got, err)
-	}
-	for tenant, want := range map[string][]string{
-		"": {"alias/both", "alias/both", "alias/orders"}, "acme": {"alias/both", "alias/orders"}, "rival": {"alias/both"},
-	} {
-		all, err := r.client.Aliases(ctx, tenant)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var names []string
-		for _, alias := range all {
-			names = append(names, alias.Name)
-			if owner := map[string]string{r.Tenant.ID.String(): id, r.Other.ID.String(): hidden.ID.String()}[alias.Tenant]; alias.Key != owner {
-				t.Errorf("alias %+v is not of %s", alias, owner)
-			}
-		}
-		slices.Sort(names)
-		if diff := cmp.Diff(want, names); diff != "" {
-			t.Errorf("aliases of %q (-want +got):\n%s", tenant, diff)
-		}
-	}
-	_, err = r.client.Key(ctx, "alias/both", "")
-	want(t, "an alias of two tenants", err, 400, "invalid")
-	for _, name := range []string{
-		"one:elsewhere:" + id, "one:rival:alias/orders", "alias/none", "one:vault:" + r.Tenant.Vault.String(), "one:home:" + hidden.ID.String(),
-		r.Tenant.Vault.String(), "key-nobody", strings.ToUpper(id),
-	} {
-		_, err := r.client.Key(ctx, name, "")
-		want(t, name, err, 404, "not-found")
-	}
-}
-
 func TestVaults(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
@@ -517,139 +380,6 @@ func TestVaults(t *testing.T) {
 	}
 	_, err = r.client.Vault(t.Context(), "default") // every tenant has one
 	want(t, "an ambiguous name", err, 400, "invalid")
-}
-
-// TestIdentities makes a tenant with everything below it, and takes it away again.
-func TestIdentities(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	ctx := t.Context()
-	tenant, err := r.client.CreateTenant(ctx, admin.NewTenant{Name: "new"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := tenant.Names["one"]; got != "one:tenant:"+tenant.ID {
-		t.Errorf("the made-up name is %q", got)
-	}
-	_, err = r.client.CreateTenant(ctx, admin.NewTenant{Name: "new"})
-	want(t, "a second tenant of this name", err, 409, "exists")
-	_, err = r.client.CreateTenant(ctx, admin.NewTenant{Name: "newer", Names: admin.Names{"one": tenant.Names["one"]}})
-	want(t, "a second tenant of this cloud's name", err, 409, "exists")
-
-	parent, err := r.client.CreateCompartment(ctx, admin.NewCompartment{Tenant: "new", Name: "parent"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	child, err := r.client.CreateCompartment(ctx, admin.NewCompartment{Tenant: tenant.ID, Parent: "parent", Name: "child", Names: admin.Names{"one": "carried"}})
-	if err != nil || child.Parent != parent.ID || parent.Parent != tenant.ID || child.Names["one"] != "carried" {
-		t.Errorf("compartments are %+v and %+v, %v", parent, child, err)
-	}
-	if all, err := r.client.Compartments(ctx, "new"); err != nil || len(all) != 3 {
-		t.Errorf("the tenant has compartments %+v, %v; want root, parent and child", all, err)
-	}
-
-	p, err := r.client.CreatePrincipal(ctx, admin.NewPrincipal{Tenant: "new", Name: "ops", Role: "admin"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]admin.Role{{Role: "admin"}}, p.Roles); diff != "" {
-		t.Errorf("roles (-want +got):\n%s", diff)
-	}
-	vaults, err := r.client.Vaults(ctx, "new")
-	if err != nil || len(vaults) != 1 {
-		t.Fatalf("vaults: %+v, %v", vaults, err)
-	}
-	for _, role := range []admin.Role{{Role: "auditor"}, {Role: "user", Vault: vaults[0].ID}} {
-		r.Clock.Add(time.Second) // they are listed by age
-		if err := r.client.SetRole(ctx, "ops", role); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want(t, "a role on a foreign vault", r.client.SetRole(ctx, "ops", admin.Role{Role: "user", Vault: r.Tenant.Vault.String()}), 404, "not-found")
-	all, err := r.client.Principals(ctx, "new")
-	if err != nil || len(all) != 1 {
-		t.Fatalf("principals: %+v, %v", all, err)
-	}
-	if diff := cmp.Diff([]admin.Role{{Role: "auditor"}, {Role: "user", Vault: vaults[0].ID}}, all[0].Roles); diff != "" {
-		t.Errorf("roles (-want +got):\n%s", diff)
-	}
-	r.credentials(t, p)
-
-	if err := r.client.DeletePrincipal(ctx, p.ID); err != nil {
-		t.Fatal(err)
-	}
-	if left, err := r.client.Credentials(ctx, "new"); err != nil || len(left) != 0 {
-		t.Errorf("credentials %+v, %v outlive their principal", left, err)
-	}
-	want(t, "a principal that is gone", r.client.DeletePrincipal(ctx, p.ID), 404, "not-found")
-}
-
-func (r *rig) credentials(t *testing.T, p *admin.Principal) {
-	t.Helper()
-	ctx := t.Context()
-	access, err := r.client.AddCredential(ctx, admin.NewCredential{Principal: p.Names["one"]})
-	if err != nil || access.Secret != "told once" || access.Kind != "access-key" || access.Name != "made-"+p.ID {
-		t.Fatalf("the access key is %+v, %v", access, err)
-	}
-	key := r.Tenant.RSAKey // made already
-	spki, err := x509.MarshalPKIXPublicKey(key.Public())
-	if err != nil {
-		t.Fatal(err)
-	}
-	public := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki}))
-	api, err := r.client.AddCredential(ctx, admin.NewCredential{Principal: "ops", PublicKey: public})
-	if err != nil || api.Kind != "rsa-key" || api.Name != "new/ops" || api.Fingerprint != "one-fingerprint" || api.Secret != "" {
-		t.Fatalf("the API key is %+v, %v", api, err)
-	}
-	private := string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
-	_, err = r.client.AddCredential(ctx, admin.NewCredential{Principal: "ops", PublicKey: private})
-	want(t, "a private key", err, 400, "invalid")
-	_, err = r.client.AddCredential(ctx, admin.NewCredential{Principal: "ops", PublicKey: public + public})
-	want(t, "two keys", err, 400, "invalid")
-
-	if err := r.client.SetCredentialDisabled(ctx, "new/ops", true); err != nil {
-		t.Fatal(err)
-	}
-	all, err := r.client.Credentials(ctx, "new")
-	if err != nil || len(all) != 2 {
-		t.Fatalf("credentials are %+v, %v", all, err)
-	}
-	for _, c := range all {
-		if c.Secret != "" {
-			t.Errorf("the list tells the secret of %s", c.Name)
-		}
-		if c.Disabled != (c.ID == api.ID) {
-			t.Errorf("%s is disabled: %t", c.Name, c.Disabled)
-		}
-	}
-	if err := r.client.RemoveCredential(ctx, api.ID); err != nil {
-		t.Fatal(err)
-	}
-	want(t, "a credential that is gone", r.client.RemoveCredential(ctx, api.ID), 404, "not-found")
-}
-
-func TestGrants(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	ctx := t.Context()
-	k := r.newKey(t, r.Tenant, "orders", keys.AES256)
-	g, err := r.client.CreateGrant(ctx, admin.NewGrant{Key: k.ID.String(), Grantee: "rival", Actions: []string{"Encrypt", "ReadKey", "Encrypt"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff([]string{"Encrypt", "ReadKey"}, g.Actions); diff != "" || g.Grantee != r.Other.ID.String() || g.Key != k.ID.String() {
-		t.Errorf("the grant is %+v", g)
-	}
-	all, err := r.client.Grants(ctx, "one:home:"+k.ID.String())
-	if err != nil || len(all) != 1 || all[0].ID != g.ID {
-		t.Errorf("grants are %+v, %v", all, err)
-	}
-	if err := r.client.RemoveGrant(ctx, g.ID); err != nil {
-		t.Fatal(err)
-	}
-	if all, err := r.client.Grants(ctx, k.ID.String()); err != nil || len(all) != 0 {
-		t.Errorf("after the removal there are %+v, %v", all, err)
-	}
 }
 
 func TestAudit(t *testing.T) {
