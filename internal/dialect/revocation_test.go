@@ -44,6 +44,7 @@ func (*plainWire) Reply(x *dialect.Exchange, resp any) { x.Write(http.StatusOK, 
 func (*plainWire) Fail(x *dialect.Exchange, e *keys.Error) {
 	x.Write(http.StatusConflict, string(e.Kind), nil)
 }
+
 func (p *plainWire) Accept(ctx context.Context, x *dialect.Exchange) error {
 	cred, err := p.w.Authenticate(ctx, &x.Call, identity.AccessKey, p.w.Tenant.AccessKey)
 	if err != nil {
