@@ -5,6 +5,7 @@ package keys
 import (
 	"errors"
 	"strings"
+	"unicode/utf8"
 )
 
 // Kind is the coarse reason of an [Error]. A dialect's error table maps kinds to its
@@ -68,18 +69,37 @@ func (e *Error) Error() string {
 	for _, part := range []string{string(e.Action), string(e.Noun), string(e.State), e.Field} {
 		if part != "" {
 			b.WriteByte(' ')
-			b.WriteString(part)
+			b.WriteString(clip(part))
 		}
 	}
 	if e.Hint != "" {
 		b.WriteString(": ")
-		b.WriteString(e.Hint)
+		b.WriteString(e.Reason())
 	}
 	if e.Err != nil {
 		b.WriteString(": ")
 		b.WriteString(e.Err.Error())
 	}
 	return b.String()
+}
+
+// maxReason bounds what one refusal puts into logs, in bytes. Hints may quote the request, and
+// anybody may send one.
+const maxReason = 1024
+
+// Reason is the hint for logs and the audit log: at most 1024 bytes, cut at the end of a character.
+func (e *Error) Reason() string { return clip(e.Hint) }
+
+func clip(s string) string {
+	if len(s) <= maxReason {
+		return s
+	}
+	const mark = "..."
+	end := maxReason - len(mark)
+	for end > 0 && !utf8.RuneStart(s[end]) {
+		end--
+	}
+	return s[:end] + mark
 }
 
 // Unwrap is the cause.

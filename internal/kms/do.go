@@ -260,7 +260,7 @@ func (s *Service) Refused(ctx context.Context, c *Call, act keys.Action, err err
 func (s *Service) refuse(ctx context.Context, ev *audit.Event, err error) error {
 	err = translate(err)
 	e := keys.AsError(err)
-	ev.Outcome, ev.Reason = string(e.Kind), e.Hint
+	ev.Outcome, ev.Reason = string(e.Kind), e.Reason()
 	if auditErr := s.record(ev); auditErr != nil {
 		s.log.ErrorContext(ctx, "record refusal", "request_id", ev.Request, "refusal", err, "error", auditErr)
 		return auditErr
