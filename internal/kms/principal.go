@@ -73,11 +73,26 @@ func (m *mutation) principal(id keys.ID) (*identity.Principal, error) {
 }
 
 func (s *Service) bind(m *mutation, p *identity.Principal, role identity.Role, vault keys.ID) error {
+	if err := m.ownVault(p, vault); err != nil {
+		return err
+	}
 	id, err := keys.NewID(s.rand)
 	if err != nil {
 		return err
 	}
 	return m.tx.Put(&identity.Binding{ID: id, Tenant: p.Tenant, Principal: p.ID, Role: role, Vault: vault, CreatedAt: m.now})
+}
+
+// ownVault checks that a vault is of the principal's tenant; zero is the whole tenant.
+func (m *mutation) ownVault(p *identity.Principal, vault keys.ID) error {
+	if vault.IsZero() {
+		return nil
+	}
+	v, err := store.LoadVault(m.tx, vault)
+	if err == nil && v.Tenant != p.Tenant {
+		err = store.ErrNotFound
+	}
+	return notFound(err, keys.TypeVault)
 }
 
 // Principals lists a tenant's principals.
@@ -110,10 +125,8 @@ func (s *Service) SetRole(ctx context.Context, c *Call, principal keys.ID, role 
 		if err != nil {
 			return nothing{}, err
 		}
-		if !vault.IsZero() {
-			if v, err := store.LoadVault(m.tx, vault); err != nil || v.Tenant != p.Tenant {
-				return nothing{}, keys.NotFound(keys.TypeVault)
-			}
+		if err := m.ownVault(p, vault); err != nil {
+			return nothing{}, err
 		}
 		bindings, err := m.tx.Bindings(principal)
 		if err != nil {
