@@ -61,10 +61,13 @@ func parseClockPoint(s string) (*clockPoint, error) {
 	a, b, ok := strings.Cut(s, " ")
 	offset, err1 := strconv.ParseInt(a, 10, 64)
 	frozen, err2 := strconv.ParseInt(b, 10, 64)
-	if err := errors.Join(err1, err2); !ok || err != nil {
+	if err := errors.Join(err1, err2); err != nil {
 		return nil, fmt.Errorf("parse stored clock %q: %w", s, err)
 	}
 	p := &clockPoint{offset: time.Duration(offset) * time.Microsecond}
+	if !ok || p.offset.Microseconds() != offset {
+		return nil, fmt.Errorf("parse stored clock %q: not two numbers of microseconds", s)
+	}
 	if frozen != 0 {
 		p.frozen = time.UnixMicro(frozen).UTC()
 	}

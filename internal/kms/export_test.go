@@ -2,7 +2,10 @@
 
 package kms
 
-import "claviger/internal/keys"
+import (
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
 
 // ParkLoads runs f between the read and the insert of every load of a key of this id.
 func (s *Service) ParkLoads(id keys.ID, f func()) { s.ParkLoadsOf(keys.TypeKey, id, f) }
@@ -14,4 +17,27 @@ func (s *Service) ParkLoadsOf(t keys.Type, id keys.ID, f func()) {
 			f()
 		}
 	}
+}
+
+// EncodeCursor makes the cursor of a list.
+func (s *Service) EncodeCursor(list string, mark store.Mark, ordinal int) string {
+	return s.encodeCursor(list, cursor{mark, ordinal})
+}
+
+// DecodeCursor reads a cursor; "" is none.
+func (s *Service) DecodeCursor(list, text string) (mark store.Mark, ordinal int, err error) {
+	c, err := s.decodeCursor(list, text)
+	if c == nil {
+		return store.Mark{}, 0, err
+	}
+	return c.mark, c.ordinal, err
+}
+
+// ReadClock parses a stored clock and renders it again.
+func ReadClock(text string) (string, error) {
+	p, err := parseClockPoint(text)
+	if err != nil {
+		return "", err
+	}
+	return p.String(), nil
 }
