@@ -87,7 +87,7 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 	})
 	n.alibaba = alibaba.New(alibaba.Config{
 		Service: n.service, Regions: alibabaNames, Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics,
-		Limiter: n.limiter("alibaba/"), Quotas: set.quotas, Hints: set.hints, XMLRoot: set.xmlRoot,
+		Limiter: n.limiter("alibaba/"), Quotas: set.quotas, Hints: set.hints, XMLRoot: set.xmlRoot, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
 	})
 	n.vaults.handler = func(v *keys.Vault) http.Handler { return n.oci.VaultHandler(v.Region, v.ID) }
 	n.gauges()
