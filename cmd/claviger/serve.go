@@ -54,6 +54,9 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if cfg.TLS.CertFile == "" {
 		log.Warn("serving plain HTTP: put a TLS proxy in front, or set [tls]")
 	}
+	if n.settings.hsm == kms.SoftwareLabelled {
+		log.Warn("keys of protection level HSM are kept in software, and only labelled HSM", "hsm_keys", cfg.HSMKeys)
+	}
 	n.pool.Start()
 	if events, ok := n.audit.(*audit.Log); ok && cfg.Audit.Retention > 0 {
 		prune := func(context.Context) { n.prune(events, cfg.Audit.Retention.Std()) }

@@ -132,6 +132,9 @@ func (p *Pipeline) finish(ctx context.Context, x *Exchange, err error, took time
 	if x.Call.Who != nil {
 		attrs = append(attrs, slog.String("principal", x.Call.Who.Name))
 	}
+	if protection := x.Header().Get(ProtectionHeader); protection != "" {
+		attrs = append(attrs, slog.String("protection", protection))
+	}
 	if err != nil {
 		attrs = append(attrs, slog.String("reason", err.Error()))
 	}
