@@ -146,7 +146,7 @@ func (w *wire) credential(ctx context.Context, x *dialect.Exchange, c *claim) (*
 		return nil, err
 	}
 	if cred.Disabled {
-		return nil, unauthenticated(codeAccessKeyDisabled, "AccessKeyId", "the AccessKey is disabled")
+		return nil, unauthenticated(codeAccessKeyDisabled, "AccessKeyId", "the AccessKey "+c.accessKey+" is disabled")
 	}
 	return cred, nil
 }

@@ -187,7 +187,7 @@ func (c *claim) verifyACS3(cred *identity.Credential, p *params, r *http.Request
 	}
 	return &keys.Error{
 		Kind: keys.KindUnauthenticated, Field: "Signature",
-		Hint: "the signature does not fit: the AccessKey secret is wrong, or the request was changed on its way; the host header arrived as " +
+		Hint: "the signature is not by the AccessKey " + c.accessKey + ": its secret is wrong, or the request was changed on its way; the host header arrived as " +
 			clip(r.Host) + ", which a proxy may have rewritten",
 		Err: &mismatch{codeMismatch, string(toSign)},
 	}

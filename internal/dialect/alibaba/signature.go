@@ -110,7 +110,7 @@ func (c *claim) verifyV1(cred *identity.Credential, p *params, method string) er
 	}
 	return &keys.Error{
 		Kind: keys.KindUnauthenticated, Field: "Signature",
-		Hint: "the signature does not fit: compare the string to sign in the message with the client's own; if they are equal, the AccessKey secret is wrong",
+		Hint: "the signature is not by the AccessKey " + c.accessKey + ": compare the string to sign in the message with the client's own; if they are equal, the secret is wrong",
 		Err:  &mismatch{codeMismatch, string(toSign)},
 	}
 }
