@@ -237,9 +237,10 @@ func (h *Hosts) Handler(host string) http.Handler {
 	return h.held[label]
 }
 
-// hostOf is host without a port and a trailing dot.
+// hostOf is host without a port and a trailing dot. The colons of an IPv6 address, which is in
+// brackets, begin no port.
 func hostOf(host string) string {
-	if i := strings.LastIndexByte(host, ':'); i >= 0 {
+	if i := strings.LastIndexByte(host, ':'); i > strings.LastIndexByte(host, ']') {
 		host = host[:i]
 	}
 	return strings.TrimSuffix(host, ".")
