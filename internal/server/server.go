@@ -20,8 +20,9 @@ import (
 )
 
 // MaxHeaderBytes is the largest request header: one full query of the largest parameter that a
-// cloud's API knows, percent-encoded, fits.
-const MaxHeaderBytes = 1 << 20
+// cloud's API knows, percent-encoded, fits, and more than any dialect reads (256 KiB of query).
+// It bounds what a connection can make the server hold before anybody is authenticated.
+const MaxHeaderBytes = 384 << 10
 
 // drain is how long an endpoint that is closed while the server goes on waits for its requests.
 const drain = 10 * time.Second
