@@ -159,6 +159,9 @@ func TestAForeignAliasTellsNothing(t *testing.T) {
 	}
 	there, missing := read(s.alias), read("alias/none")
 	want(t, "an alias in another tenant", there, keys.KindNotFound)
+	if noun := keys.AsError(there).Noun; noun != keys.TypeAlias {
+		t.Errorf("what is not found is a %s", noun)
+	}
 	if there.Error() != missing.Error() {
 		t.Errorf("an alias that is there answers %q, one that is not %q", there, missing)
 	}
@@ -193,6 +196,12 @@ func TestAGrantOpensItsActionOnly(t *testing.T) {
 		want(t, name+" is granted, by the bare id", m.by(s, w.Other), keys.KindNotFound)
 		s.foreign = true
 		want(t, name+" is granted", m.by(s, w.Other), "")
+		if m.action == keys.ReadKey {
+			err := as(t, w, w.Other, func(c *kms.Call) error {
+				return second(w.Key(t.Context(), c, kms.KeyRef{ID: s.key.ID, Tenant: w.Tenant.ID}))
+			})
+			want(t, "a grant, where the operation takes no other tenant's keys", err, keys.KindNotFound)
+		}
 	}
 }
 
@@ -214,6 +223,41 @@ func TestARemovedGrantIsClosed(t *testing.T) {
 	want(t, "removal by the other tenant", as(t, w, w.Other, func(c *kms.Call) error { return w.RemoveGrant(t.Context(), c, g.ID) }), keys.KindDenied)
 	must(t, w, func(c *kms.Call) error { return w.RemoveGrant(t.Context(), c, g.ID) })
 	want(t, "without it", use(), keys.KindNotFound)
+}
+
+// TestAKeyIsFoundAtItsOwnEndpoint calls every method about a key at another vault's endpoint, at
+// another region's, and at its vault's own.
+func TestAKeyIsFoundAtItsOwnEndpoint(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	vault, elsewhere := newVault(t, w, "scene"), newVault(t, w, "elsewhere")
+	inVault := slices.Concat(keyMethods(), dataMethods())
+	for _, m := range vaultMethods() {
+		if m.name == "Decrypt without a key" {
+			inVault = append(inVault, m)
+		}
+	}
+	for _, m := range inVault {
+		s := m.ready(t, w, vault)
+		at := func(vault keys.ID, region keys.Region) error {
+			return as(t, w, w.Tenant, func(c *kms.Call) error {
+				c.Vault, c.Region = vault, region
+				return m.call(s, c)
+			})
+		}
+		name := m.name + " " + string(m.action)
+		want(t, name+" at another vault's endpoint", at(elsewhere, kmstest.Region), keys.KindNotFound)
+		want(t, name+" in another region", at(keys.ID{}, "abroad"), keys.KindNotFound)
+		want(t, name+" at its vault's endpoint", at(vault, kmstest.Region), "")
+	}
+	must(t, w, func(c *kms.Call) error {
+		c.Vault = elsewhere
+		list, err := w.Keys(t.Context(), c, kms.KeyFilter{}, kms.Page{})
+		if err == nil && len(list.Items) != 0 {
+			t.Errorf("%d keys of another vault are listed at an endpoint", len(list.Items))
+		}
+		return err
+	})
 }
 
 func TestListsStayWithinTheTenant(t *testing.T) {

@@ -19,6 +19,14 @@ func (s *Service) ParkLoadsOf(t keys.Type, id keys.ID, f func()) {
 	}
 }
 
+// Remembers reports whether the keyring has a snapshot of a record; of its opened material, if
+// t is "material".
+func (s *Service) Remembers(t keys.Type, id keys.ID) bool {
+	s.ring.mu.RLock()
+	defer s.ring.mu.RUnlock()
+	return s.ring.entries[ringKey{kind: t, id: id}] != nil
+}
+
 // EncodeCursor makes the cursor of a list.
 func (s *Service) EncodeCursor(list string, mark store.Mark, ordinal int) string {
 	return s.encodeCursor(list, cursor{mark, ordinal})

@@ -3,6 +3,7 @@
 package kms_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -186,12 +187,19 @@ func TestALoadOvertakenByARevocationIsNotUsed(t *testing.T) {
 	}
 }
 
-// hookedRand runs a function before it is read from.
-type hookedRand struct{ before atomic.Pointer[func()] }
+// hookedRand runs a function before it is read from, and keeps what it gave to reads of one size.
+type hookedRand struct {
+	before atomic.Pointer[func()]
+	watch  atomic.Int64
+	read   []byte // shared with the reader
+}
 
 func (r *hookedRand) Read(p []byte) (int, error) {
 	if f := r.before.Load(); f != nil {
 		(*f)()
+	}
+	if int64(len(p)) == r.watch.Load() {
+		r.read = p
 	}
 	return io.ReadFull(rand.Reader, p)
 }
@@ -220,6 +228,50 @@ func TestMaterialInUseIsNotWiped(t *testing.T) {
 		want(t, "enable", change(t, w, k.ID, keys.EnableKey), "")
 		want(t, "decrypt what was made under way", decrypts(w, t, ct), "")
 	})
+}
+
+// TestWhatIsErasedLeavesTheMemory looks into the keyring after a version's erasure was scheduled.
+func TestWhatIsErasedLeavesTheMemory(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	k := newAES(t, w)
+	if _, err := encrypt(t, w, k.ID); err != nil {
+		t.Fatal(err)
+	}
+	rotate(t, w, k.ID)
+	if !w.Remembers("material", k.Primary) {
+		t.Fatal("the material is not in the keyring: the test shows nothing")
+	}
+	scheduleVersion(t, w, k.ID, k.Primary, 7)
+	if w.Remembers("material", k.Primary) || w.Remembers(keys.TypeVersion, k.Primary) {
+		t.Error("the keyring still has the version")
+	}
+}
+
+// TestAnAnswerThatIsNotGivenIsWiped makes a data key whose audit event cannot be recorded, and
+// looks at the memory that it was read into.
+func TestAnAnswerThatIsNotGivenIsWiped(t *testing.T) {
+	t.Parallel()
+	random := &hookedRand{}
+	w := kmstest.New(t, kmstest.With(func(c *kms.Config) { c.Rand = random }))
+	k := newAES(t, w)
+	const size = 77 // as nothing else
+	dataKey := func() error {
+		return as(t, w, w.Tenant, func(c *kms.Call) error {
+			return second(w.GenerateDataKey(t.Context(), c, kms.DataKeyRequest{Key: kms.KeyRef{ID: k.ID}, Bytes: size}))
+		})
+	}
+	random.watch.Store(size)
+	w.Audit.Fail(errors.New("the disk is full"))
+	want(t, "without its record", dataKey(), keys.KindUnavailable)
+	w.Audit.Fail(nil)
+	if random.read == nil || !bytes.Equal(random.read, make([]byte, size)) {
+		t.Errorf("the data key is still there: %x", random.read)
+	}
+	want(t, "with its record", dataKey(), "")
+	if bytes.Equal(random.read, make([]byte, size)) {
+		t.Error("a data key that is given was wiped: the test shows nothing")
+	}
 }
 
 // TestOneCallMayUseAndThenChange uses a key and then changes it in the same call, which must not
