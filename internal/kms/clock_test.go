@@ -6,6 +6,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -118,8 +119,23 @@ func TestDueTimesGateAtOnce(t *testing.T) {
 	}
 }
 
-// TestEachEventTakesEffectOnce lets four services over one store sweep the same due events,
-// each from two goroutines.
+// pausingStore runs a function once, after its next View.
+type pausingStore struct {
+	store.Store
+	after func()
+}
+
+func (s *pausingStore) View(ctx context.Context, fn func(store.Tx) error) error {
+	err := s.Store.View(ctx, fn)
+	if f := s.after; f != nil {
+		s.after = nil
+		f()
+	}
+	return err
+}
+
+// TestEachEventTakesEffectOnce lets one service look up what is due, then four others over the
+// same store sweep it, each from two goroutines, and then the first one go on with what it found.
 func TestEachEventTakesEffectOnce(t *testing.T) {
 	t.Parallel()
 	w := kmstest.New(t)
@@ -136,31 +152,40 @@ func TestEachEventTakesEffectOnce(t *testing.T) {
 	scheduleVersion(t, w, rotated.ID, old, 10)
 	w.Clock.Add(25 * keys.Day)
 
-	services := []*kms.Service{w.Service}
-	for range 3 {
-		s, err := kms.Open(t.Context(), w.Config)
+	slow := &pausingStore{Store: w.Store}
+	var services []*kms.Service
+	for i := range 5 {
+		cfg := w.Config
+		if i == 0 {
+			cfg.Store = slow
+		}
+		s, err := kms.Open(t.Context(), cfg)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer s.Close()
 		services = append(services, s)
 	}
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	total := 0
-	for _, s := range append(services, services...) {
-		wg.Go(func() {
-			n, err := s.Sweep(context.Background())
-			if err != nil {
-				t.Errorf("sweep: %v", err)
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			total += n
-		})
+	var total atomic.Int64
+	sweep := func(s *kms.Service) {
+		n, err := s.Sweep(context.Background())
+		if err != nil {
+			t.Errorf("sweep: %v", err)
+		}
+		total.Add(int64(n))
 	}
-	wg.Wait()
-	if want := erased + 2; total != want {
+	slow.after = func() {
+		var wg sync.WaitGroup
+		for _, s := range append(services[1:], services[1:]...) {
+			wg.Go(func() { sweep(s) })
+		}
+		wg.Wait()
+	}
+	sweep(services[0])
+	if slow.after != nil {
+		t.Error("the first one looked nothing up")
+	}
+	if total, want := total.Load(), int64(erased+2); total != want {
 		t.Errorf("%d events took effect, want %d", total, want)
 	}
 	k, versions, err := w.FindKey(t.Context(), w.System("test"), rotated.ID)
