@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 package main_test
 
 import (
@@ -19,7 +21,6 @@ import (
 
 	"claviger/internal/audit"
 	"claviger/internal/store"
-	"claviger/internal/store/sqlstore"
 	"claviger/internal/store/storetest"
 )
 
@@ -247,25 +248,19 @@ func (c *chaos) judgeFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := sqlstore.OpenSQLite(t.Context(), sqlstore.Options{Dir: dir})
-	if err != nil {
-		t.Fatalf("open the store of a killed server: %v", err)
-	}
-	defer s.Close()
-	if err := storetest.Check(t.Context(), s); err != nil {
-		t.Errorf("the store of a killed server is broken: %v", err)
-	}
 	missing := c.mutations
-	err = s.View(t.Context(), func(tx store.Tx) error {
-		events, err := tx.Events(c.events, 0)
-		for _, e := range events {
-			c.events = e.Sequence
-			delete(missing, e.Event.Request)
-		}
-		return err
+	err := inStore(t.Context(), dir, func(s store.Store) error {
+		return errors.Join(storetest.Check(t.Context(), s), s.View(t.Context(), func(tx store.Tx) error {
+			events, err := tx.Events(c.events, 0)
+			for _, e := range events {
+				c.events = e.Sequence
+				delete(missing, e.Event.Request)
+			}
+			return err
+		}))
 	})
 	if err != nil {
-		t.Errorf("read audit events: %v", err)
+		t.Errorf("the store of a killed server is broken: %v", err)
 	}
 	for _, what := range missing {
 		t.Errorf("%s was answered, and is not audited", what)

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 package main_test
 
 import (
@@ -8,6 +10,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -61,24 +64,35 @@ func edit(t *testing.T, data, text string, args ...any) {
 	}
 }
 
+// inStore opens the store of a server that is not running.
+func inStore(ctx context.Context, data string, f func(store.Store) error) error {
+	s, err := sqlstore.OpenSQLite(ctx, sqlstore.Options{Dir: data})
+	if err != nil {
+		return err
+	}
+	err = errors.Join(f(s), s.Close())
+	// A child that another test is just starting holds the directory's lock, too, until it is a
+	// program of its own; until then the fork lock is held.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	return err
+}
+
 // sealed reads the sealed material of versions from the database of a server that is stopped.
 func sealed(t *testing.T, data string, versions ...keys.ID) [][]byte {
 	t.Helper()
-	s, err := sqlstore.OpenSQLite(t.Context(), sqlstore.Options{Dir: data})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
 	var out [][]byte
-	err = s.View(t.Context(), func(tx store.Tx) error {
-		for _, id := range versions {
-			v, err := store.LoadVersion(tx, id)
-			if err != nil {
-				return err
+	err := inStore(t.Context(), data, func(s store.Store) error {
+		return s.View(t.Context(), func(tx store.Tx) error {
+			for _, id := range versions {
+				v, err := store.LoadVersion(tx, id)
+				if err != nil {
+					return err
+				}
+				out = append(out, bytes.Clone(v.Sealed))
 			}
-			out = append(out, bytes.Clone(v.Sealed))
-		}
-		return nil
+			return nil
+		})
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -196,12 +210,10 @@ func testDamagedMaterial(t *testing.T, binary string) {
 			if strings.Contains(a.String(), v.version.String()) {
 				t.Errorf("victim %d, %s: the caller is told what only the log should say: %s", i, cloud, a)
 			}
-			if id := a.requestID(); id == "" || !strings.Contains(s.output(t), id) {
-				t.Errorf("victim %d, %s: the log does not have the request id %q", i, cloud, id)
+			line := s.logged(t, a.requestID())
+			if !strings.Contains(line, "key version "+v.version.String()) {
+				t.Errorf("victim %d, %s: the log does not name the key version %s:\n%s", i, cloud, v.version, line)
 			}
-		}
-		if !strings.Contains(s.output(t), "key version "+v.version.String()) {
-			t.Errorf("victim %d: the log does not name the key version %s", i, v.version)
 		}
 	}
 	c.opens(ctx, t, victims[4].key, victims[4].ciphertext, []byte("plain text"))
@@ -308,12 +320,8 @@ func onlyTheOwners(t *testing.T, dir string) {
 // sound checks the store of a server that is not running.
 func sound(t *testing.T, data string) {
 	t.Helper()
-	s, err := sqlstore.OpenSQLite(t.Context(), sqlstore.Options{Dir: data})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer s.Close()
-	if err := storetest.Check(t.Context(), s); err != nil {
+	check := func(s store.Store) error { return storetest.Check(t.Context(), s) }
+	if err := inStore(t.Context(), data, check); err != nil {
 		t.Errorf("the store is broken: %v", err)
 	}
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 package main_test
 
 import (
@@ -257,6 +259,23 @@ func refused(t *testing.T, l launch) string {
 func (s *server) output(t *testing.T) string {
 	t.Helper()
 	return string(bytes.TrimSpace(read(t, filepath.Join(s.dir, "log"))))
+}
+
+// logged waits for the log's line of a request, which is written after its answer.
+func (s *server) logged(t *testing.T, requestID string) string {
+	t.Helper()
+	if requestID == "" {
+		t.Fatal("an answer has no request id")
+	}
+	for range ticks(t, poll) {
+		for line := range strings.Lines(s.output(t)) {
+			if strings.Contains(line, requestID) {
+				return line
+			}
+		}
+	}
+	t.Fatalf("the log has no line of request %s", requestID)
+	return ""
 }
 
 // endpoints are the host and port of everything that the server listens on.

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 package main_test
 
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -16,7 +19,6 @@ import (
 
 	"claviger/internal/keys"
 	"claviger/internal/store"
-	"claviger/internal/store/sqlstore"
 	"claviger/internal/store/storetest"
 )
 
@@ -263,33 +265,35 @@ func (o *writeOrder) judge(answer int) (problem string) {
 // lost opens what a power cut left and says which of the answered writes are not there, and
 // whether the store is sound.
 func lost(ctx context.Context, dir string, facts []fact) error {
-	s, err := sqlstore.OpenSQLite(ctx, sqlstore.Options{Dir: dir})
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	err = s.View(ctx, func(tx store.Tx) error {
-		for _, f := range facts {
-			if _, err := store.LoadKey(tx, f.key); err != nil {
-				return fmt.Errorf("%s was answered and is lost: %w", f.name, err)
+	return inStore(ctx, dir, func(s store.Store) error {
+		err := s.View(ctx, func(tx store.Tx) error {
+			for _, f := range facts {
+				if err := f.in(tx); err != nil {
+					return err
+				}
 			}
-			if f.version.IsZero() {
-				continue
-			}
-			v, err := store.LoadVersion(tx, f.version)
-			if err != nil {
-				return fmt.Errorf("%s was answered and is lost: %w", f.name, err)
-			}
-			if f.deleting && v.DeleteAt.IsZero() {
-				return fmt.Errorf("the scheduled deletion of %s was answered and is lost", f.name)
-			}
-		}
-		return nil
+			return nil
+		})
+		return errors.Join(err, storetest.Check(ctx, s))
 	})
-	if err != nil {
-		return err
+}
+
+// in says whether a write is lost.
+func (f fact) in(tx store.Tx) error {
+	if _, err := store.LoadKey(tx, f.key); err != nil {
+		return fmt.Errorf("%s was answered and is lost: %w", f.name, err)
 	}
-	return storetest.Check(ctx, s)
+	if f.version.IsZero() {
+		return nil
+	}
+	v, err := store.LoadVersion(tx, f.version)
+	if err != nil {
+		return fmt.Errorf("%s was answered and is lost: %w", f.name, err)
+	}
+	if f.deleting && v.DeleteAt.IsZero() {
+		return fmt.Errorf("the scheduled deletion of %s was answered and is lost", f.name)
+	}
+	return nil
 }
 
 // testSync is the proof, and its proof: with a server that does not sync it finds lost writes.
