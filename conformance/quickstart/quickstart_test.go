@@ -25,7 +25,7 @@ func TestQuickstart(t *testing.T) {
 	}
 	server := live.Start(t, binary, live.Options{})
 	env := os.Environ()
-	for _, line := range strings.Split(server.Output(t), "\n") {
+	for _, line := range strings.Split(server.AwaitOutput(t, "Ctrl-C ends it."), "\n") {
 		if setting, ok := strings.CutPrefix(strings.TrimSpace(line), "export "); ok {
 			env = append(env, strings.Fields(setting)...)
 		}

@@ -15,6 +15,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -117,30 +119,46 @@ func Start(t testing.TB, binary string, o Options) *Process {
 	return p
 }
 
-// awaitReady polls for the ready file, which is written atomically when every listener accepts.
+// awaitReady waits for the ready file, which is written atomically when every listener accepts.
 func (p *Process) awaitReady(t testing.TB, path string) {
+	t.Helper()
+	p.await(t, "wrote no ready file", func() bool {
+		raw, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false
+		}
+		if err != nil {
+			t.Fatalf("read ready file: %v", err)
+		}
+		if err := json.Unmarshal(raw, &p.Ready); err != nil {
+			t.Fatalf("parse ready file: %v\n%s", err, raw)
+		}
+		p.ReadyJSON = raw
+		return true
+	})
+}
+
+// AwaitOutput waits until the process has printed text, and returns all that it has printed.
+func (p *Process) AwaitOutput(t testing.TB, text string) string {
+	t.Helper()
+	p.await(t, "did not print "+strconv.Quote(text), func() bool { return strings.Contains(p.Output(t), text) })
+	return p.Output(t)
+}
+
+// await asks again and again whether something has happened in the process; missing says what is
+// wrong when it does not happen in time.
+func (p *Process) await(t testing.TB, missing string, happened func() bool) {
 	t.Helper()
 	deadline := time.After(readyDeadline)
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
-	for {
-		raw, err := os.ReadFile(path)
-		if err == nil {
-			if err := json.Unmarshal(raw, &p.Ready); err != nil {
-				t.Fatalf("parse ready file: %v\n%s", err, raw)
-			}
-			p.ReadyJSON = raw
-			return
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			t.Fatalf("read ready file: %v", err)
-		}
+	for !happened() {
 		select {
 		case <-tick.C:
 		case <-p.done:
-			t.Fatalf("claviger ended before it was ready: %v\n%s", p.err, p.tail())
+			t.Fatalf("claviger ended and %s: %v\n%s", missing, p.err, p.tail())
 		case <-deadline:
-			t.Fatalf("claviger wrote no ready file within %s\n%s", readyDeadline, p.tail())
+			t.Fatalf("claviger %s within %s\n%s", missing, readyDeadline, p.tail())
 		}
 	}
 }
