@@ -298,6 +298,53 @@ func TestARepeatedRevocationWaitsAsTheFirst(t *testing.T) {
 	})
 }
 
+// slowObserver holds up what the service hears of commits, while it has a gate.
+type slowObserver struct {
+	store.Store
+	store.Observer
+	gate chan struct{}
+}
+
+func (s *slowObserver) Observe(o store.Observer) {
+	s.Observer = o
+	s.Store.Observe(s)
+}
+
+func (s *slowObserver) Committed(changes []store.Change) func() {
+	if s.gate != nil {
+		<-s.gate
+	}
+	return s.Observer.Committed(changes)
+}
+
+// TestARepeatIsNotAheadOfTheFirst repeats a Disable when its commit is made and the keyring has
+// not heard of it: an answer now would come before the key's snapshot is retired.
+func TestARepeatIsNotAheadOfTheFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		st := &slowObserver{}
+		w := kmstest.New(t, kmstest.With(func(c *kms.Config) { st.Store, c.Store = c.Store, st }))
+		k := newAES(t, w)
+		gate := make(chan struct{})
+		st.gate = gate
+		answered := make(chan error, 2)
+		for range 2 {
+			go func() {
+				c := tokened(t, w, w.Tenant, "DisableKey", "t", 1)
+				defer c.End()
+				answered <- second(w.ChangeKeyState(context.Background(), c, kms.KeyRef{ID: k.ID}, keys.DisableKey))
+			}()
+			synctest.Wait()
+		}
+		if len(answered) != 0 {
+			t.Error("one of two Disables answered before the keyring had heard of it")
+		}
+		close(gate)
+		want(t, "one", <-answered, "")
+		want(t, "the other", <-answered, "")
+	})
+}
+
 // TestRepeatsAreRecorded finds one event of the effect and one of each repeat.
 func TestRepeatsAreRecorded(t *testing.T) {
 	t.Parallel()
