@@ -341,6 +341,7 @@ func TestASuspendedRotationWaits(t *testing.T) {
 // when the next rotation is, then and after a rotation by hand. Days count from the key's creation.
 func TestRotationGrids(t *testing.T) {
 	t.Parallel()
+	w := kmstest.New(t)
 	const never = -1000
 	for _, tt := range []struct {
 		name                  string
@@ -355,7 +356,6 @@ func TestRotationGrids(t *testing.T) {
 		{"from long before the key was made", 0, -100, 20, 20},
 		{"the version by hand passes a date of the grid", 25, -10, 20, 50},
 	} {
-		w := kmstest.New(t)
 		k := newAES(t, w)
 		day := func(n int) time.Time { return k.CreatedAt.Add(time.Duration(n) * keys.Day) }
 		w.Clock.Add(time.Duration(tt.age) * keys.Day)

@@ -171,9 +171,9 @@ func (s *stoppingStore) Update(ctx context.Context, fn func(store.Tx) error) (in
 func TestAnInterruptedErasureGoesOn(t *testing.T) {
 	t.Parallel()
 	const transactions = 5 // two of each key, one of the vault
+	st := &stoppingStore{}
+	w := kmstest.New(t, kmstest.With(func(c *kms.Config) { st.Store, c.Store = c.Store, st }))
 	for n := int64(1); n <= transactions; n++ {
-		st := &stoppingStore{}
-		w := kmstest.New(t, kmstest.With(func(c *kms.Config) { st.Store, c.Store = c.Store, st }))
 		vault := newVault(t, w, "doomed")
 		var ids []keys.ID
 		for range 2 {
@@ -183,6 +183,7 @@ func TestAnInterruptedErasureGoesOn(t *testing.T) {
 		}
 		scheduleVault(t, w, vault, 10)
 		w.Clock.Add(10 * keys.Day)
+		st.updates.Store(0)
 		st.stopAt.Store(n)
 		if done, err := w.Sweep(t.Context()); !errors.Is(err, errStopped) || done != 0 {
 			t.Fatalf("stopped before transaction %d: %d, %v", n, done, err)

@@ -15,6 +15,7 @@ import (
 	"claviger/internal/kms"
 	"claviger/internal/kms/kmstest"
 	"claviger/internal/seal"
+	"claviger/internal/secret"
 	"claviger/internal/store"
 	"claviger/internal/store/sqlstore"
 )
@@ -207,6 +208,7 @@ func callOf(t testing.TB, w *kmstest.World) *kms.Call {
 // TestAChangedCredentialIsRefused changes what a stored credential says: none of it lets anybody in.
 func TestAChangedCredentialIsRefused(t *testing.T) {
 	t.Parallel()
+	w := kmstest.New(t)
 	for name, change := range map[string]func(row, other *identity.CredentialRow){
 		"a byte of the secret":   func(row, _ *identity.CredentialRow) { row.Sealed[20] ^= 1 },
 		"another's secret":       func(row, other *identity.CredentialRow) { row.Sealed = other.Sealed },
@@ -221,12 +223,16 @@ func TestAChangedCredentialIsRefused(t *testing.T) {
 			if kind == identity.RSAKey && strings.Contains(name, "secret") || kind == identity.AccessKey && name == "the public key" {
 				continue
 			}
-			w := kmstest.New(t)
-			colleague := member(t, w, w.Tenant, "colleague", identity.Admin, keys.ID{})
-			mine, theirs := w.Tenant.AccessKey, colleague.AccessKey
-			if kind == identity.RSAKey {
-				mine, theirs = w.Tenant.RSAKeyName, "theirs"
-				if _, err := w.AddRSAKey(t.Context(), w.System("test"), colleague.Principal, theirs, rsaSPKI(t, w.Other)); err != nil {
+			mine, theirs := name+string(kind), "other "+name+string(kind)
+			for i, name := range []string{mine, theirs} {
+				who := member(t, w, w.Tenant, name, identity.Admin, keys.ID{})
+				var err error
+				if kind == identity.RSAKey {
+					_, err = w.AddRSAKey(t.Context(), w.System("test"), who.Principal, name, rsaSPKI(t, []kmstest.Tenant{w.Tenant, w.Other}[i]))
+				} else {
+					_, err = w.AddAccessKey(t.Context(), w.System("test"), who.Principal, name, secret.Copy([]byte(name)))
+				}
+				if err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -89,10 +89,10 @@ func useByAlias(s *scene) (*kms.Call, error) {
 // keyring that has forgotten the snapshot for want of room waits all the same.
 func TestEachRevocationWaitsForCallsInFlight(t *testing.T) {
 	t.Parallel()
-	for _, r := range revocations() {
-		for _, limit := range []int{0, 1} {
-			synctest.Test(t, func(t *testing.T) {
-				w := kmstest.New(t, kmstest.With(func(c *kms.Config) { c.KeyringLimit = limit }))
+	for _, limit := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			w := kmstest.New(t, kmstest.With(func(c *kms.Config) { c.KeyringLimit = limit }))
+			for _, r := range revocations() {
 				s := newScene(t, w, newVault(t, w, "scene"))
 				s.giveAlias()
 				s.giveMember()
@@ -114,8 +114,8 @@ func TestEachRevocationWaitsForCallsInFlight(t *testing.T) {
 				want(t, r.name+": the next call", err, r.kind)
 				inFlight.End()
 				want(t, r.name, <-answered, "")
-			})
-		}
+			}
+		})
 	}
 }
 
@@ -156,8 +156,9 @@ func TestALoadOvertakenByARevocationIsNotUsed(t *testing.T) {
 		"RemoveCredential": keys.TypeCredential, "SetCredentialDisabled": keys.TypeCredential,
 		"SetRole": keys.TypeCredential, "DeletePrincipal": keys.TypeCredential,
 	}
+	w := kmstest.New(t)
 	for _, r := range revocations() {
-		w := kmstest.New(t)
+		w.ParkLoadsOf("", keys.ID{}, nil)
 		s := newScene(t, w, newVault(t, w, "scene"))
 		s.giveAlias()
 		s.giveMember()
