@@ -13,6 +13,7 @@ const (
 	Disabled        State = "DISABLED"         // keys
 	PendingDeletion State = "PENDING_DELETION" // all: unusable, erased when the retention ends
 	Deleted         State = "DELETED"          // all: erased, only the tombstone is left
+	Restoring       State = "RESTORING"        // vaults, keys: a backup is being restored, part of it may be there
 )
 
 // Action is one thing that can be done to a vault, key or version, as the lifecycle and the
@@ -29,6 +30,8 @@ const (
 	ScheduleVaultDeletion Action = "ScheduleVaultDeletion"
 	CancelVaultDeletion   Action = "CancelVaultDeletion"
 	UseVault              Action = "UseVault" // create or change something inside
+	BackupVault           Action = "BackupVault"
+	RestoreVaultBackup    Action = "RestoreVaultBackup"
 )
 
 // Actions on keys.
@@ -59,6 +62,8 @@ const (
 	Sign                Action = "Sign"
 	Verify              Action = "Verify"
 	ReadPublicKey       Action = "ReadPublicKey"
+	BackupKey           Action = "BackupKey"
+	RestoreKeyBackup    Action = "RestoreKeyBackup" // RestoreKey is another thing
 )
 
 // Actions on key versions.

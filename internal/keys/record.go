@@ -56,11 +56,13 @@ type Vault struct {
 	Region                  Region
 	Name                    string
 	Kind                    VaultKind
-	Default                 bool   // keys created with no vault go here; one per tenant and region
-	Endpoint                string // what tells this vault's base URL apart: a port number or a host label; see the server
-	State                   State  // as stored; see Effective
-	DeleteAt                time.Time
+	Default                 bool      // keys created with no vault go here; one per tenant and region
+	Endpoint                string    // what tells this vault's base URL apart: a port number or a host label; see the server
+	State                   State     // as stored; see Effective
+	DeleteAt                time.Time // while RESTORING: when the restore counts as given up
 	Tags                    Tags
+	RestoredFrom            ID // the vault that a backup was made of; zero if it was never restored
+	RestoredAt              time.Time
 	CreatedAt               time.Time
 	Revision                int64
 }
@@ -93,9 +95,9 @@ type Key struct {
 	Usages                         Usage
 	Origin                         Origin
 	Protection                     Protection
-	State                          State // as stored; see Effective
-	Before                         State // the state before the deletion was scheduled; "" otherwise
-	DeleteAt                       time.Time
+	State                          State     // as stored; see Effective
+	Before                         State     // the state before the deletion was scheduled; "" otherwise
+	DeleteAt                       time.Time // while RESTORING: when the restore counts as given up
 	Primary                        ID        // the version that new work uses; zero while there is none
 	Versions                       int       // the highest ordinal given out; ordinals are dense from 1
 	Erased                         int       // how many of the versions are erased
@@ -105,19 +107,24 @@ type Key struct {
 	DeletionProtection             string // the description given with the protection
 	Tags                           Tags
 	Creator                        ID // principal
+	RestoredFrom                   ID // the key that a backup was made of; zero if it was never restored
+	RestoredAt                     time.Time
 	CreatedAt                      time.Time
 	Revision                       int64
 }
 
 // Effective is the key's state at now inside vault v: the gate of key and vault, derived and
 // never stored. A key scheduled on its own keeps its own state; in a vault pending deletion
-// every other key is pending too; after the retention it is deleted, swept or not.
+// every other key is pending too; after the retention it is deleted, swept or not. In a vault
+// that is being restored every key is.
 func (k *Key) Effective(v *Vault, now time.Time) State {
 	switch {
 	case k.State == Deleted, k.State == PendingDeletion && due(k.DeleteAt, now):
 		return Deleted
 	case v.Effective(now) == Deleted:
 		return Deleted
+	case k.State == Restoring, v.State == Restoring:
+		return Restoring
 	case k.State == PendingDeletion, v.State == PendingDeletion:
 		return PendingDeletion
 	}
@@ -152,6 +159,8 @@ type Version struct {
 	PublicKey              []byte // DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7); nil for symmetric specs
 	Sealed                 []byte // the material under the vault's KEK; nil after erasure
 	KEKGeneration          int
+	RestoredFrom           ID // the version that a backup was made of; zero if it was never restored
+	RestoredAt             time.Time
 	CreatedAt              time.Time
 	Revision               int64
 }

@@ -139,6 +139,9 @@ const (
 	EraseKey     DueKind = "erase-key"
 	EraseVersion DueKind = "erase-version"
 	RotateKey    DueKind = "rotate-key"
+	// What a restore left behind that made no progress until its time: it is removed.
+	DropVault DueKind = "drop-vault"
+	DropKey   DueKind = "drop-key"
 )
 
 // Due is one scheduled event.

@@ -21,11 +21,16 @@ type schedule struct {
 // schedules lists what can be due, in the order in which events of one moment come: what is
 // erased at that moment is not rotated at it.
 func schedules() []schedule {
-	const pending = " WHERE state = 'PENDING_DELETION' AND delete_at <= $1 ORDER BY delete_at, id LIMIT $2"
+	const (
+		pending   = " WHERE state = 'PENDING_DELETION' AND delete_at <= $1 ORDER BY delete_at, id LIMIT $2"
+		restoring = " WHERE state = 'RESTORING' AND delete_at <= $1 ORDER BY delete_at, id LIMIT $2"
+	)
 	return []schedule{
 		{store.EraseVault, "SELECT delete_at, id, revision FROM vaults" + pending},
 		{store.EraseKey, "SELECT delete_at, id, revision FROM keys" + pending},
 		{store.EraseVersion, "SELECT delete_at, id, revision FROM versions" + pending},
+		{store.DropVault, "SELECT delete_at, id, revision FROM vaults" + restoring},
+		{store.DropKey, "SELECT delete_at, id, revision FROM keys" + restoring},
 		{store.RotateKey, `SELECT k.rotation_next, k.id, k.revision FROM keys k JOIN vaults v ON v.id = k.vault
 			WHERE k.state = 'ENABLED' AND k.rotation_next IS NOT NULL AND k.rotation_next <= $1 AND v.state = 'ACTIVE'
 			ORDER BY k.rotation_next, k.id LIMIT $2`},

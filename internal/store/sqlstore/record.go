@@ -24,23 +24,23 @@ var (
 	vaultTable = define(table{
 		name: "vaults", announced: keys.TypeVault, revised: true, stateful: true,
 		key:     columns("id"),
-		fixed:   columns("tenant region kind created_at"),
-		mutable: columns("compartment name is_default endpoint state delete_at tags"),
+		fixed:   columns("tenant region kind restored_from created_at"),
+		mutable: columns("compartment name is_default endpoint state delete_at tags restored_at"),
 	})
 	keyTable = define(table{
 		name: "keys", announced: keys.TypeKey, revised: true, stateful: true,
 		key:   columns("id"),
-		fixed: columns("tenant vault region spec usages origin protection creator created_at"),
+		fixed: columns("tenant vault region spec usages origin protection creator restored_from created_at"),
 		mutable: columns(`compartment name description state state_before delete_at
 			primary_version versions erased last_version_at
 			rotation_interval rotation_start rotation_next rotation_last rotation_status rotation_message
-			deletion_protected deletion_protection tags`),
+			deletion_protected deletion_protection tags restored_at`),
 	})
 	versionTable = define(table{
 		name: "versions", announced: keys.TypeVersion, revised: true, stateful: true,
 		key:     columns("id"),
-		fixed:   columns("tenant vault key region ordinal origin auto_rotated created_at"),
-		mutable: columns("state delete_at public_key sealed kek_generation"),
+		fixed:   columns("tenant vault key region ordinal origin auto_rotated restored_from created_at"),
+		mutable: columns("state delete_at public_key sealed kek_generation restored_at"),
 	})
 	aliasTable = define(table{
 		name: "aliases", announced: keys.TypeAlias, revised: true,
@@ -165,9 +165,9 @@ func describeVault(r *keys.Vault) row {
 	return row{
 		record: r, table: vaultTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
-			(*idCol)(&r.ID), (*idCol)(&r.Tenant), &r.Region, &r.Kind, (*timeCol)(&r.CreatedAt),
+			(*idCol)(&r.ID), (*idCol)(&r.Tenant), &r.Region, &r.Kind, (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
 			(*idCol)(&r.Compartment), &r.Name, &r.Default, &r.Endpoint, &r.State, (*timeCol)(&r.DeleteAt),
-			(*tagsCol)(&r.Tags), &r.Revision,
+			(*tagsCol)(&r.Tags), (*timeCol)(&r.RestoredAt), &r.Revision,
 		},
 	}
 }
@@ -177,12 +177,12 @@ func describeKey(r *keys.Key) row {
 		record: r, table: keyTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Vault), &r.Region, &r.Spec, &r.Usages, &r.Origin,
-			&r.Protection, (*idCol)(&r.Creator), (*timeCol)(&r.CreatedAt),
+			&r.Protection, (*idCol)(&r.Creator), (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
 			(*idCol)(&r.Compartment), &r.Name, &r.Description, &r.State, &r.Before, (*timeCol)(&r.DeleteAt),
 			(*idCol)(&r.Primary), &r.Versions, &r.Erased, (*timeCol)(&r.LastVersionAt),
 			(*durationCol)(&r.Rotation.Interval), (*timeCol)(&r.Rotation.Start), (*timeCol)(&r.Rotation.Next),
 			(*timeCol)(&r.Rotation.Last), &r.Rotation.Status, &r.Rotation.Message,
-			&r.DeletionProtected, &r.DeletionProtection, (*tagsCol)(&r.Tags), &r.Revision,
+			&r.DeletionProtected, &r.DeletionProtection, (*tagsCol)(&r.Tags), (*timeCol)(&r.RestoredAt), &r.Revision,
 		},
 	}
 }
@@ -192,8 +192,9 @@ func describeVersion(r *keys.Version) row {
 		record: r, table: versionTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Vault), (*idCol)(&r.Key), &r.Region, &r.Ordinal, &r.Origin,
-			&r.AutoRotated, (*timeCol)(&r.CreatedAt),
-			&r.State, (*timeCol)(&r.DeleteAt), (*blobCol)(&r.PublicKey), (*blobCol)(&r.Sealed), &r.KEKGeneration, &r.Revision,
+			&r.AutoRotated, (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
+			&r.State, (*timeCol)(&r.DeleteAt), (*blobCol)(&r.PublicKey), (*blobCol)(&r.Sealed), &r.KEKGeneration,
+			(*timeCol)(&r.RestoredAt), &r.Revision,
 		},
 	}
 }

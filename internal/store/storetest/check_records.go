@@ -108,10 +108,15 @@ func (c *checker) erasable(ref change, revision int64, state keys.State, deleteA
 	if err := c.record(ref, revision); err != nil {
 		return err
 	}
-	if state == keys.PendingDeletion {
+	switch {
+	case state == keys.PendingDeletion:
 		c.due[store.Due{At: deleteAt, Kind: kind, ID: ref.id, Revision: revision}] = true
+	case state == keys.Restoring && kind == store.EraseVault:
+		c.due[store.Due{At: deleteAt, Kind: store.DropVault, ID: ref.id, Revision: revision}] = true
+	case state == keys.Restoring && kind == store.EraseKey:
+		c.due[store.Due{At: deleteAt, Kind: store.DropKey, ID: ref.id, Revision: revision}] = true
 	}
-	timed := state == keys.PendingDeletion || state == keys.Deleted
+	timed := state == keys.PendingDeletion || state == keys.Deleted || state == keys.Restoring
 	return c.expect(!timed || !deleteAt.IsZero(), "%s is %s at no time", ref, state)
 }
 
