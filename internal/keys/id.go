@@ -3,6 +3,7 @@
 package keys
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -19,6 +20,13 @@ func NewID(rand io.Reader) (ID, error) {
 		return ID{}, fmt.Errorf("read random id: %w", err)
 	}
 	return id, nil
+}
+
+// WrappingKeyID is the ID of a vault's wrapping key: the hidden key under which material comes into
+// the vault. It follows from the vault's, so that it is known before the key is made.
+func WrappingKeyID(vault ID) ID {
+	sum := sha256.Sum256(append([]byte("wrapping key"), vault[:]...))
+	return ID(sum[:16])
 }
 
 // IsZero reports whether id is the zero ID.

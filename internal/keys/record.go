@@ -104,7 +104,9 @@ type Key struct {
 	LastVersionAt                  time.Time // when the newest version was made
 	Rotation                       Rotation
 	DeletionProtected              bool
-	DeletionProtection             string // the description given with the protection
+	DeletionProtection             string    // the description given with the protection
+	MaterialExpiresAt              time.Time // when the imported material is over, or was; zero: never
+	Hidden                         bool      // the server's own: neither listed nor counted, see WrappingKeyID
 	Tags                           Tags
 	Creator                        ID // principal
 	RestoredFrom                   ID // the key that a backup was made of; zero if it was never restored
@@ -116,7 +118,7 @@ type Key struct {
 // Effective is the key's state at now inside vault v: the gate of key and vault, derived and
 // never stored. A key scheduled on its own keeps its own state; in a vault pending deletion
 // every other key is pending too; after the retention it is deleted, swept or not. In a vault
-// that is being restored every key is.
+// that is being restored every key is. One whose material is over waits for it to be imported again.
 func (k *Key) Effective(v *Vault, now time.Time) State {
 	switch {
 	case k.State == Deleted, k.State == PendingDeletion && due(k.DeleteAt, now):
@@ -127,6 +129,8 @@ func (k *Key) Effective(v *Vault, now time.Time) State {
 		return Restoring
 	case k.State == PendingDeletion, v.State == PendingDeletion:
 		return PendingDeletion
+	case due(k.MaterialExpiresAt, now):
+		return PendingImport
 	}
 	return k.State
 }
@@ -157,7 +161,8 @@ type Version struct {
 	Origin                 Origin
 	AutoRotated            bool
 	PublicKey              []byte // DER SubjectPublicKeyInfo (RFC 5280 §4.1.2.7); nil for symmetric specs
-	Sealed                 []byte // the material under the vault's KEK; nil after erasure
+	Sealed                 []byte // the material under the vault's KEK; nil after erasure, and while it waits for import
+	Fingerprint            []byte // of imported material, under the vault's KEK: only the same may be imported again; else nil
 	KEKGeneration          int
 	RestoredFrom           ID // the version that a backup was made of; zero if it was never restored
 	RestoredAt             time.Time

@@ -232,7 +232,7 @@ func (s *Service) eraseVersion(ctx context.Context, c *Call, d *store.Due) error
 // erase leaves the tombstones of versions that are gone since at, and counts them on their key.
 func (m *mutation) erase(k *keys.Key, at time.Time, versions ...*keys.Version) error {
 	for _, v := range versions {
-		v.State, v.Sealed, v.PublicKey = keys.Deleted, nil, nil
+		v.State, v.Sealed, v.PublicKey, v.Fingerprint = keys.Deleted, nil, nil, nil
 		if v.DeleteAt.IsZero() || v.DeleteAt.After(at) {
 			v.DeleteAt = at // before its own schedule, with its key
 		}
@@ -299,7 +299,7 @@ func (m *mutation) buryKey(k *keys.Key, at time.Time) error {
 		}
 	}
 	k.State, k.Before, k.DeleteAt = keys.Deleted, "", at
-	k.Tags, k.Description, k.Rotation = keys.Tags{}, "", keys.Rotation{}
+	k.Tags, k.Description, k.Rotation, k.MaterialExpiresAt = keys.Tags{}, "", keys.Rotation{}, time.Time{}
 	return m.tx.Put(k)
 }
 
@@ -308,7 +308,7 @@ func (s *Service) eraseVault(ctx context.Context, c *Call, d *store.Due) error {
 	for {
 		var rows []*keys.Key
 		err := s.store.View(ctx, func(tx store.Tx) (err error) {
-			rows, err = tx.Keys(store.KeyQuery{Vault: d.ID, HideDeleted: true, Page: store.Page{Limit: eraseChunk}})
+			rows, err = tx.Keys(store.KeyQuery{Vault: d.ID, HideDeleted: true, WithHidden: true, Page: store.Page{Limit: eraseChunk}})
 			return err
 		})
 		if err != nil {

@@ -121,7 +121,7 @@ func (u *using) version(id keys.ID) (*keys.Version, error) {
 	return fromRing(u, ringKey{kind: keys.TypeVersion, id: id}, func(tx store.Tx) (*keys.Version, error) {
 		v, err := txLookup{tx}.version(id)
 		if err == nil {
-			v.Sealed = nil
+			v.Sealed, v.Fingerprint = nil, nil
 		}
 		return v, err
 	})

@@ -42,7 +42,7 @@ func viewVersion(v *keys.Version, k *Key, now time.Time) *Version {
 		state = keys.Deleted
 	}
 	out := &Version{Version: *v, OfKey: *k, State: state, ETag: etag(v.ID, v.Revision, state)}
-	out.Sealed = nil
+	out.Sealed, out.Fingerprint = nil, nil
 	return out
 }
 

@@ -96,6 +96,7 @@ type KeyQuery struct {
 	Protection  keys.Protection
 	State       keys.State // as stored
 	HideDeleted bool
+	WithHidden  bool // hidden keys too
 	Page        Page
 }
 
@@ -121,7 +122,8 @@ type AliasQuery struct {
 
 // Counter names a total: of live (not deleted) vaults, keys, versions or aliases in a tenant
 // and region ("": all regions), for keys and versions only those of the listed specs (none
-// listed: all); of a key's aliases when Key is set. What is due but not yet erased is live.
+// listed: all); of a key's aliases when Key is set. What is due but not yet erased is live. Hidden
+// keys and their versions are not counted.
 type Counter struct {
 	Type   keys.Type
 	Tenant keys.ID
@@ -138,7 +140,10 @@ const (
 	EraseVault   DueKind = "erase-vault"
 	EraseKey     DueKind = "erase-key"
 	EraseVersion DueKind = "erase-version"
-	RotateKey    DueKind = "rotate-key"
+	// ExpireMaterial is imported material whose time is over: of a key that is not erased and
+	// still has it.
+	ExpireMaterial DueKind = "expire-material"
+	RotateKey      DueKind = "rotate-key"
 	// What a restore left behind that made no progress until its time: it is removed.
 	DropVault DueKind = "drop-vault"
 	DropKey   DueKind = "drop-key"

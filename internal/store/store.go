@@ -106,7 +106,8 @@ type Tx interface {
 	// What says whose and what kind a record is stays as it was inserted, as do its creation
 	// time, an ordinal and a credential's name: changing them is an error. A vault, key or
 	// version that is PENDING_DELETION or DELETED has a DeleteAt, which for a tombstone is
-	// when it was erased. A DELETED one stays so; a version then has no Sealed, a vault or key no Tags.
+	// when it was erased. A DELETED one stays so; a version then has neither Sealed nor Fingerprint,
+	// a vault or key no Tags. A version that is PENDING_IMPORT has no Sealed.
 	// A record's parents (tenant, vault, key, principal) are put before it.
 	Put(rec Record) error
 	// Delete removes the record with rec's identity, and is not an error when there is none.

@@ -5,7 +5,6 @@ package oci
 import (
 	"crypto/fips140"
 	"crypto/md5" //nolint:gosec // the fingerprint of an API key is MD5 by Oracle's definition, and a name only
-	"crypto/sha256"
 	"encoding/hex"
 	"strings"
 
@@ -82,11 +81,9 @@ func (n *Namer) versionName(region keys.Region, vault, key, version keys.ID) str
 	return string(n.appendVersion(b[:0], region, vault, key, version))
 }
 
-// wrappingKeyName is the OCID of the key under which material would be imported into a vault.
-// The key is derived from the vault, so that the name is as stable as the vault's own.
+// wrappingKeyName is the OCID of the key under which material is imported into a vault.
 func (n *Namer) wrappingKeyName(v *keys.Vault) string {
-	sum := sha256.Sum256(append([]byte("wrapping key"), v.ID[:]...))
-	return n.keyName(v.Region, v.ID, keys.ID(sum[:16]))
+	return n.keyName(v.Region, v.ID, keys.WrappingKeyID(v.ID))
 }
 
 func (n *Namer) appendVault(b []byte, typ string, region keys.Region, vault, id keys.ID) []byte {

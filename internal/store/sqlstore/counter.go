@@ -31,8 +31,9 @@ const (
 
 // specMemo is the spec of the last key asked for: a transaction is usually about one key.
 type specMemo struct {
-	key  keys.ID
-	spec keys.Spec
+	key    keys.ID
+	spec   keys.Spec
+	hidden bool
 }
 
 func aliasOf(key keys.ID) total { return total{kind: keys.TypeAlias, owner: key} }
@@ -43,14 +44,18 @@ func (t *tx) count(r *row, by int) error {
 	case *keys.Vault:
 		t.tally(total{keys.TypeVault, rec.Tenant, rec.Region, ""}, by)
 	case *keys.Key:
-		t.tally(total{keys.TypeKey, rec.Tenant, rec.Region, rec.Spec}, by)
-		t.spec = specMemo{rec.ID, rec.Spec}
+		t.spec = specMemo{rec.ID, rec.Spec, rec.Hidden}
+		if !rec.Hidden {
+			t.tally(total{keys.TypeKey, rec.Tenant, rec.Region, rec.Spec}, by)
+		}
 	case *keys.Version:
-		spec, err := t.specOf(rec.Key)
+		of, err := t.specOf(rec.Key)
 		if err != nil {
 			return err
 		}
-		t.tally(total{keys.TypeVersion, rec.Tenant, rec.Region, spec}, by)
+		if !of.hidden {
+			t.tally(total{keys.TypeVersion, rec.Tenant, rec.Region, of.spec}, by)
+		}
 	case *keys.Alias:
 		t.tally(total{keys.TypeAlias, rec.Tenant, rec.Region, ""}, by)
 		t.tally(aliasOf(rec.Key), by)
@@ -68,20 +73,20 @@ func (t *tx) tally(c total, by int) {
 	t.tallies = append(t.tallies, tally{c, by})
 }
 
-// specOf finds a key's spec, which never changes.
-func (t *tx) specOf(key keys.ID) (keys.Spec, error) {
+// specOf finds a key's spec and whether it is hidden, which never change.
+func (t *tx) specOf(key keys.ID) (specMemo, error) {
 	if t.spec.key == key && t.spec.spec != "" {
-		return t.spec.spec, nil
+		return t.spec, nil
 	}
-	var spec keys.Spec
-	err := t.one("SELECT spec FROM keys WHERE id = $1", []any{(*idCol)(&key)}, &spec)
+	memo := specMemo{key: key}
+	err := t.one("SELECT spec, hidden FROM keys WHERE id = $1", []any{(*idCol)(&key)}, &memo.spec, &memo.hidden)
 	if isNone(err) {
-		return "", fmt.Errorf("the version's key: %w", store.ErrNotFound)
+		return memo, fmt.Errorf("the version's key: %w", store.ErrNotFound)
 	} else if err != nil {
-		return "", err
+		return memo, err
 	}
-	t.spec = specMemo{key, spec}
-	return spec, nil
+	t.spec = memo
+	return memo, nil
 }
 
 // flushTallies writes the counters.

@@ -201,6 +201,9 @@ func (t *tx) Keys(q store.KeyQuery) ([]*keys.Key, error) {
 	if q.HideDeleted {
 		c.and(live)
 	}
+	if !q.WithHidden {
+		c.and("hidden = 0")
+	}
 	if err := c.page(q.Page); err != nil {
 		return nil, fmt.Errorf("list keys: %w", err)
 	}

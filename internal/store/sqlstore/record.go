@@ -30,17 +30,17 @@ var (
 	keyTable = define(table{
 		name: "keys", announced: keys.TypeKey, revised: true, stateful: true,
 		key:   columns("id"),
-		fixed: columns("tenant vault region spec usages origin protection creator restored_from created_at"),
+		fixed: columns("tenant vault region spec usages origin protection hidden creator restored_from created_at"),
 		mutable: columns(`compartment name description state state_before delete_at
 			primary_version versions erased last_version_at
 			rotation_interval rotation_start rotation_next rotation_last rotation_status rotation_message
-			deletion_protected deletion_protection tags restored_at`),
+			deletion_protected deletion_protection material_expires_at tags restored_at`),
 	})
 	versionTable = define(table{
 		name: "versions", announced: keys.TypeVersion, revised: true, stateful: true,
 		key:     columns("id"),
 		fixed:   columns("tenant vault key region ordinal origin auto_rotated restored_from created_at"),
-		mutable: columns("state delete_at public_key sealed kek_generation restored_at"),
+		mutable: columns("state delete_at public_key sealed fingerprint kek_generation restored_at"),
 	})
 	aliasTable = define(table{
 		name: "aliases", announced: keys.TypeAlias, revised: true,
@@ -177,12 +177,13 @@ func describeKey(r *keys.Key) row {
 		record: r, table: keyTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Vault), &r.Region, &r.Spec, &r.Usages, &r.Origin,
-			&r.Protection, (*idCol)(&r.Creator), (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
+			&r.Protection, &r.Hidden, (*idCol)(&r.Creator), (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
 			(*idCol)(&r.Compartment), &r.Name, &r.Description, &r.State, &r.Before, (*timeCol)(&r.DeleteAt),
 			(*idCol)(&r.Primary), &r.Versions, &r.Erased, (*timeCol)(&r.LastVersionAt),
 			(*durationCol)(&r.Rotation.Interval), (*timeCol)(&r.Rotation.Start), (*timeCol)(&r.Rotation.Next),
 			(*timeCol)(&r.Rotation.Last), &r.Rotation.Status, &r.Rotation.Message,
-			&r.DeletionProtected, &r.DeletionProtection, (*tagsCol)(&r.Tags), (*timeCol)(&r.RestoredAt), &r.Revision,
+			&r.DeletionProtected, &r.DeletionProtection, (*timeCol)(&r.MaterialExpiresAt), (*tagsCol)(&r.Tags),
+			(*timeCol)(&r.RestoredAt), &r.Revision,
 		},
 	}
 }
@@ -193,8 +194,8 @@ func describeVersion(r *keys.Version) row {
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Vault), (*idCol)(&r.Key), &r.Region, &r.Ordinal, &r.Origin,
 			&r.AutoRotated, (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
-			&r.State, (*timeCol)(&r.DeleteAt), (*blobCol)(&r.PublicKey), (*blobCol)(&r.Sealed), &r.KEKGeneration,
-			(*timeCol)(&r.RestoredAt), &r.Revision,
+			&r.State, (*timeCol)(&r.DeleteAt), (*blobCol)(&r.PublicKey), (*blobCol)(&r.Sealed), (*blobCol)(&r.Fingerprint),
+			&r.KEKGeneration, (*timeCol)(&r.RestoredAt), &r.Revision,
 		},
 	}
 }

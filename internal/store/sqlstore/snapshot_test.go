@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -81,7 +82,7 @@ func TestSnapshot(t *testing.T) {
 				last = rev
 			}
 			// Revisions are those of the restore.
-			holds(t, s, populated, cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Revision" }, cmp.Ignore()))
+			holds(t, s, slices.Concat(populated...), cmp.FilterPath(func(p cmp.Path) bool { return p.Last().String() == ".Revision" }, cmp.Ignore()))
 			if err := storetest.Check(ctx, s); err != nil {
 				t.Error(err)
 			}

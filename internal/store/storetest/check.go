@@ -23,12 +23,15 @@ const (
 //   - The audit events are dense from 1, each hash follows from the one before, and the last
 //     is the head's.
 //   - No two records share an ID, and every record's parents exist in its tenant and region.
-//   - Tombstones have a time and neither sealed material nor tags; whatever is pending
-//     deletion has a time; live versions have sealed material.
+//   - Tombstones have a time and neither sealed material nor its fingerprint nor tags; whatever
+//     is pending deletion has a time; live versions have sealed material, unless they wait for
+//     it to be imported again, and then its fingerprint.
 //   - A live key's versions have ordinals up to its number of versions, dense but for those
-//     erased, and its primary version is its own and enabled; or erased, where the key or its
-//     vault is pending deletion: an erasure may be half done.
-//   - Every counter equals the counted rows, and what is due is what the rows say.
+//     erased, and its primary version is its own and enabled; or waiting for its material with
+//     its key; or erased, where the key or its vault is pending deletion: an erasure may be half
+//     done.
+//   - Every counter equals the counted rows without hidden keys, and what is due is what the
+//     rows say.
 func Check(ctx context.Context, s store.Store) error {
 	c := checker{
 		last: map[change]int64{}, ids: map[keys.ID]string{}, regions: map[keys.Region]bool{},

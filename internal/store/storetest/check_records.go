@@ -163,7 +163,7 @@ func (c *checker) vault(v *keys.Vault) error {
 	}
 	var after *store.Mark
 	for {
-		rows, err := c.tx.Keys(store.KeyQuery{Vault: v.ID, Page: store.Page{After: after, Limit: checkPage}})
+		rows, err := c.tx.Keys(store.KeyQuery{Vault: v.ID, WithHidden: true, Page: store.Page{After: after, Limit: checkPage}})
 		if err != nil {
 			return err
 		}
@@ -188,8 +188,12 @@ func (c *checker) key(v *keys.Vault, k *keys.Key) error {
 		if err := c.expect(k.Tags.Plain == nil && k.Tags.Namespaced == nil, "%s is deleted and has tags", ref); err != nil {
 			return err
 		}
-	} else {
+	} else if !k.Hidden {
 		c.count(total{keys.TypeKey, k.Tenant, k.Region, k.Spec})
+	}
+	holding := k.State == keys.Enabled || k.State == keys.Disabled || k.State == keys.PendingDeletion && k.Before != keys.PendingImport
+	if holding && !k.MaterialExpiresAt.IsZero() {
+		c.due[store.Due{At: k.MaterialExpiresAt, Kind: store.ExpireMaterial, ID: k.ID, Revision: k.Revision}] = true
 	}
 	if k.State == keys.Enabled && v.State == keys.Active && !k.Rotation.Next.IsZero() {
 		c.due[store.Due{At: k.Rotation.Next, Kind: store.RotateKey, ID: k.ID, Revision: k.Revision}] = true
@@ -207,6 +211,7 @@ func (c *checker) key(v *keys.Vault, k *keys.Key) error {
 func (c *checker) versions(in *keys.Vault, k *keys.Key) error {
 	// The versions of a key are erased before its own row is.
 	erasing := k.State == keys.PendingDeletion || in.State != keys.Active
+	waiting := k.State == keys.PendingImport || k.Before == keys.PendingImport
 	seen, live, at, primary := 0, 0, 0, false
 	for {
 		rows, err := c.tx.Versions(store.VersionQuery{Key: k.ID, AfterOrdinal: at, Limit: checkPage})
@@ -222,7 +227,7 @@ func (c *checker) versions(in *keys.Vault, k *keys.Key) error {
 			if v.State != keys.Deleted {
 				live++
 			}
-			primary = primary || v.ID == k.Primary && (v.State == keys.Enabled || erasing && v.State == keys.Deleted)
+			primary = primary || v.ID == k.Primary && (v.State == keys.Enabled || waiting && v.State == keys.PendingImport || erasing && v.State == keys.Deleted)
 		}
 		if len(rows) < checkPage {
 			break
@@ -244,21 +249,34 @@ func (c *checker) version(k *keys.Key, v *keys.Version, before int) error {
 	if err := c.erasable(ref, v.Revision, v.State, v.DeleteAt, store.EraseVersion); err != nil {
 		return err
 	}
-	if v.State == keys.Deleted {
-		if err := c.expect(v.Sealed == nil, "%s is deleted and has sealed material", ref); err != nil {
-			return err
-		}
-	} else {
+	if v.State != keys.Deleted && !k.Hidden {
 		c.count(total{keys.TypeVersion, v.Tenant, v.Region, k.Spec})
-		if err := c.expect(len(v.Sealed) > 0, "%s is live and has no sealed material", ref); err != nil {
-			return err
-		}
+	}
+	if err := c.material(ref, v); err != nil {
+		return err
 	}
 	if err := c.expect(v.Ordinal > before, "%s has ordinal %d after %d", ref, v.Ordinal, before); err != nil {
 		return err
 	}
 	return c.expect(v.Key == k.ID && v.Vault == k.Vault && v.Tenant == k.Tenant && v.Region == k.Region,
 		"%s is in another place than its key", ref)
+}
+
+func (c *checker) material(ref change, v *keys.Version) error {
+	sealed, marked := len(v.Sealed) > 0, len(v.Fingerprint) > 0
+	switch {
+	case v.State == keys.Deleted && sealed:
+		return c.faultf("%s is deleted and has sealed material", ref)
+	case v.State == keys.Deleted && marked:
+		return c.faultf("%s is deleted and has the fingerprint of its material", ref)
+	case v.State == keys.PendingImport && sealed:
+		return c.faultf("%s waits for its material and has it", ref)
+	case v.State == keys.PendingImport && !marked:
+		return c.faultf("%s waits for its material and would take any", ref)
+	case v.State != keys.Deleted && v.State != keys.PendingImport && !sealed:
+		return c.faultf("%s is live and has no sealed material", ref)
+	}
+	return nil
 }
 
 // ofKey checks a key's grants, external ids and count of aliases.

@@ -98,6 +98,7 @@ func keySample(b *basis) sample {
 			Status: "FAILED", Message: "why",
 		}
 		k.DeletionProtected, k.DeletionProtection = true, "dear"
+		k.MaterialExpiresAt = b.Time()
 		k.Tags = keys.Tags{Plain: map[string]string{"": ""}}
 	}}
 }
@@ -107,10 +108,11 @@ func versionSample(b *basis) sample {
 	k := b.Key(b.vault)
 	first := b.Version(k)
 	v := b.Version(k)
+	v.Fingerprint = []byte("sealed fingerprint")
 	k.Primary = first.ID
 	return sample{"version", v, []store.Record{k, first}, func() store.Record { return &keys.Version{ID: v.ID} }, func() {
 		v.State, v.DeleteAt = keys.PendingDeletion, b.Time()
-		v.Sealed, v.KEKGeneration, v.PublicKey = []byte("resealed"), 2, nil
+		v.Sealed, v.Fingerprint, v.KEKGeneration, v.PublicKey = []byte("resealed"), nil, 2, nil
 	}}
 }
 

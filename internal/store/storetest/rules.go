@@ -110,6 +110,7 @@ func testFixed(t *testing.T, open func(testing.TB) store.Store) {
 		"vault's region":     with(*b.vault, func(r *keys.Vault) { r.Region = away }),
 		"vault's tenant":     with(*b.vault, func(r *keys.Vault) { r.Tenant = other.ID }),
 		"key's spec":         with(*k, func(r *keys.Key) { r.Spec = keys.AES256 }),
+		"key's hiding":       with(*k, func(r *keys.Key) { r.Hidden = true }),
 		"key's vault":        with(*k, func(r *keys.Key) { r.Vault = b.ID() }),
 		"version's ordinal":  with(*v, func(r *keys.Version) { r.Ordinal = 2 }),
 		"version's key":      with(*v, func(r *keys.Version) { r.Key = b.ID() }),
@@ -144,7 +145,11 @@ func testTombstones(t *testing.T, open func(testing.TB) store.Store) {
 	at := b.Time()
 	for what, rec := range map[string]store.Record{
 		"erased version with material": with(*first, func(r *keys.Version) { r.State, r.DeleteAt = keys.Deleted, at }),
-		"erased version at no time":    with(*first, func(r *keys.Version) { r.State, r.Sealed = keys.Deleted, nil }),
+		"erased version with a fingerprint": with(*first, func(r *keys.Version) {
+			r.State, r.DeleteAt, r.Sealed, r.Fingerprint = keys.Deleted, at, nil, []byte("sealed fingerprint")
+		}),
+		"waiting version with material": with(*first, func(r *keys.Version) { r.State = keys.PendingImport }),
+		"erased version at no time":     with(*first, func(r *keys.Version) { r.State, r.Sealed = keys.Deleted, nil }),
 		"erased key with tags": with(*k, func(r *keys.Key) {
 			r.State, r.DeleteAt, r.Tags = keys.Deleted, at, keys.Tags{Plain: map[string]string{"a": "b"}}
 		}),

@@ -26,6 +26,8 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"Children", testChildren},
 		{"Pages", testPages},
 		{"Filters", testFilters},
+		{"Hidden", testHidden},
+		{"Material", testMaterial},
 		{"Versions", testVersions},
 		{"Aliases", testAliases},
 		{"BadPages", testBadPages},

@@ -100,6 +100,22 @@ func (w *World) Key(v *keys.Vault) *keys.Key {
 	}
 }
 
+// Hidden makes a key of the server's own, without versions.
+func (w *World) Hidden(v *keys.Vault) *keys.Key {
+	k := w.Key(v)
+	k.Hidden = true
+	return k
+}
+
+// Imported makes an enabled key and its version of imported material that is over at a time.
+func (w *World) Imported(v *keys.Vault, until time.Time) (*keys.Key, *keys.Version) {
+	k := w.Key(v)
+	k.Spec, k.Origin, k.MaterialExpiresAt = keys.AES256, keys.Imported, until
+	version := w.Version(k)
+	version.PublicKey, version.Fingerprint = nil, []byte("sealed fingerprint")
+	return k, version
+}
+
 // Version makes a key's next version and makes it the primary one. Both are to be put, the
 // version first where the key is stored, the key first where it is not.
 func (w *World) Version(k *keys.Key) *keys.Version {
@@ -128,7 +144,7 @@ func (w *World) Grant(k *keys.Key, to *keys.Tenant) *keys.Grant {
 
 // erase makes a tombstone of a version, as of the given time, and counts it in its key.
 func erase(k *keys.Key, v *keys.Version, at time.Time) {
-	v.State, v.DeleteAt, v.Sealed, v.PublicKey = keys.Deleted, at, nil, nil
+	v.State, v.DeleteAt, v.Sealed, v.PublicKey, v.Fingerprint = keys.Deleted, at, nil, nil, nil
 	k.Erased++
 }
 
