@@ -9,6 +9,9 @@ import (
 	_ "crypto/sha256"
 	_ "crypto/sha512"
 	"fmt"
+	"hash"
+
+	"github.com/emmansun/gmsm/sm3"
 
 	"claviger/internal/keys"
 )
@@ -20,14 +23,31 @@ const (
 	schemePSS
 	schemePKCS1
 	schemeECDSA
+	schemeSM2PKE
+	schemeSM2DSA
+	schemeHMAC
 )
 
 type algorithm struct {
 	scheme scheme
-	hash   crypto.Hash
+	hash   crypto.Hash // zero is SM3, which package crypto does not number
 }
 
-// algorithms is every asymmetric algorithm that the engine serves.
+func (a algorithm) newHash() hash.Hash {
+	if a.hash == 0 {
+		return sm3.New()
+	}
+	return a.hash.New()
+}
+
+func (a algorithm) hashSize() int {
+	if a.hash == 0 {
+		return sm3.Size
+	}
+	return a.hash.Size()
+}
+
+// algorithms is every algorithm that the engine serves, beside the envelope.
 var algorithms = map[keys.Algorithm]algorithm{
 	keys.OAEPSHA1:    {schemeOAEP, crypto.SHA1},
 	keys.OAEPSHA256:  {schemeOAEP, crypto.SHA256},
@@ -42,25 +62,24 @@ var algorithms = map[keys.Algorithm]algorithm{
 	keys.ECDSASHA256: {schemeECDSA, crypto.SHA256},
 	keys.ECDSASHA384: {schemeECDSA, crypto.SHA384},
 	keys.ECDSASHA512: {schemeECDSA, crypto.SHA512},
+	keys.SM2PKE:      {schemeSM2PKE, 0},
+	keys.SM2DSA:      {schemeSM2DSA, 0},
+	keys.MACSHA224:   {schemeHMAC, crypto.SHA224},
+	keys.MACSHA256:   {schemeHMAC, crypto.SHA256},
+	keys.MACSHA384:   {schemeHMAC, crypto.SHA384},
+	keys.MACSHA512:   {schemeHMAC, crypto.SHA512},
+	keys.MACSM3:      {schemeHMAC, 0},
 }
 
 // DigestSize is the number of bytes of the digest that alg signs; 0 if alg does not sign.
 func DigestSize(alg keys.Algorithm) int {
 	a := algorithms[alg]
-	if a.scheme == 0 || a.scheme == schemeOAEP {
+	switch a.scheme {
+	case schemePSS, schemePKCS1, schemeECDSA, schemeSM2DSA:
+		return a.hashSize()
+	default:
 		return 0
 	}
-	return a.hash.Size()
-}
-
-// Digest hashes message as alg signs it; nil if alg does not sign.
-func Digest(alg keys.Algorithm, message []byte) []byte {
-	if DigestSize(alg) == 0 {
-		return nil
-	}
-	h := algorithms[alg].hash.New()
-	h.Write(message)
-	return h.Sum(nil)
 }
 
 // algorithmFor finds alg if a key of spec can be used for usage with it: else
@@ -82,8 +101,8 @@ func signatureFor(spec keys.Spec, alg keys.Algorithm, digest []byte) (algorithm,
 	if err != nil {
 		return algorithm{}, err
 	}
-	if len(digest) != a.hash.Size() {
-		return algorithm{}, fmt.Errorf("%w: %d bytes, %s takes %d", ErrDigestSize, len(digest), alg, a.hash.Size())
+	if len(digest) != a.hashSize() {
+		return algorithm{}, fmt.Errorf("%w: %d bytes, %s takes %d", ErrDigestSize, len(digest), alg, a.hashSize())
 	}
 	return a, nil
 }

@@ -89,7 +89,7 @@ func testSign(t *testing.T, spec keys.Spec) {
 	}
 	algorithms := signAlgorithms(spec)
 	for i, alg := range algorithms {
-		digest := Digest(alg, []byte("message"))
+		digest := k.Public().Digest(alg, []byte("message"))
 		if len(digest) != DigestSize(alg) {
 			t.Fatalf("%s: digest of %d bytes", alg, len(digest))
 		}
@@ -107,7 +107,7 @@ func testSign(t *testing.T, spec keys.Spec) {
 			}
 		}
 		check("as made", true, alg, digest, sig)
-		check("another message", false, alg, Digest(alg, []byte("massage")), sig)
+		check("another message", false, alg, k.Public().Digest(alg, []byte("massage")), sig)
 		check("empty", false, alg, digest, nil)
 		check("one byte more", false, alg, digest, append(bytes.Clone(sig), 0))
 		check("one byte less", false, alg, digest, sig[:len(sig)-1])
@@ -117,19 +117,26 @@ func testSign(t *testing.T, spec keys.Spec) {
 			check(fmt.Sprintf("byte %d changed", at), false, alg, digest, changed)
 		}
 		next := algorithms[(i+1)%len(algorithms)]
-		check("as "+string(next), false, next, Digest(next, []byte("message")), sig)
+		if next == alg {
+			continue // SM2 has but one
+		}
+		check("as "+string(next), false, next, k.Public().Digest(next, []byte("message")), sig)
 	}
 }
 
 func testEncrypt(t *testing.T, spec keys.Spec) {
 	k := fixedKey(t, spec)
-	for _, alg := range []keys.Algorithm{keys.OAEPSHA1, keys.OAEPSHA256} {
-		testRSAEncrypt(t, k, alg)
+	for _, alg := range encryptAlgorithms(spec) {
+		if alg == keys.SM2PKE {
+			testSM2Encrypt(t, k)
+		} else {
+			testRSAEncrypt(t, k, alg)
+			testOAEPRefusals(t, k, alg)
+		}
 		broken := errors.New("broken reader")
-		if _, err := k.Encrypt(iotest.ErrReader(broken), alg, nil); !errors.Is(err, broken) {
+		if _, err := k.Encrypt(iotest.ErrReader(broken), alg, []byte{1}); !errors.Is(err, broken) {
 			t.Errorf("%s: broken reader: %v", alg, err)
 		}
-		testOAEPRefusals(t, k, alg)
 	}
 }
 
@@ -218,7 +225,7 @@ func testAsymmetricMisuse(t *testing.T, k *Key) {
 func testAsymmetricWipe(t *testing.T, spec keys.Spec) {
 	k := fixedKey(t, spec)
 	alg := signAlgorithms(spec)[0]
-	digest := Digest(alg, nil)
+	digest := k.Public().Digest(alg, nil)
 	sig, err := k.Sign(rand.Reader, alg, digest)
 	if err != nil {
 		t.Fatal(err)
@@ -229,7 +236,7 @@ func testAsymmetricWipe(t *testing.T, spec keys.Spec) {
 		t.Errorf("sign: %v", err)
 	}
 	if spec.Usages().Has(keys.UsageEncrypt) {
-		if _, err := k.Decrypt(keys.OAEPSHA256, nil); !errors.Is(err, ErrWiped) {
+		if _, err := k.Decrypt(encryptAlgorithms(spec)[0], nil); !errors.Is(err, ErrWiped) {
 			t.Errorf("decrypt: %v", err)
 		}
 	}
@@ -255,6 +262,12 @@ func testAsymmetricWipe(t *testing.T, spec keys.Spec) {
 		if !private.key.Key.IsZero() {
 			t.Error("the scalar is still there")
 		}
+	case sm2Private:
+		for _, word := range private.key.D.Bits() {
+			if word != 0 {
+				t.Error("the scalar is still there")
+			}
+		}
 	default:
 		t.Errorf("no wipe check for %T", private)
 	}
@@ -265,7 +278,7 @@ func testConcurrentSign(t *testing.T, k *Key) {
 	var wg sync.WaitGroup
 	for i := range 4 {
 		wg.Go(func() {
-			digest := Digest(alg, []byte{byte(i)})
+			digest := k.Public().Digest(alg, []byte{byte(i)})
 			sig, err := k.Sign(rand.Reader, alg, digest)
 			if err != nil {
 				t.Error(err)
@@ -284,18 +297,25 @@ func TestDigest(t *testing.T) {
 	sizes := map[keys.Algorithm]int{
 		keys.PSSSHA224: 28, keys.PSSSHA256: 32, keys.PSSSHA384: 48, keys.PSSSHA512: 64,
 		keys.PKCS1SHA224: 28, keys.PKCS1SHA256: 32, keys.PKCS1SHA384: 48, keys.PKCS1SHA512: 64,
-		keys.ECDSASHA256: 32, keys.ECDSASHA384: 48, keys.ECDSASHA512: 64,
+		keys.ECDSASHA256: 32, keys.ECDSASHA384: 48, keys.ECDSASHA512: 64, keys.SM2DSA: 32,
 	}
-	for _, alg := range append(allAlgorithms(), "", "NONE") {
-		if got := DigestSize(alg); got != sizes[alg] {
-			t.Errorf("%q: digest size %d, want %d", alg, got, sizes[alg])
-		}
-		if got := len(Digest(alg, []byte("m"))); got != sizes[alg] {
-			t.Errorf("%q: digest of %d bytes, want %d", alg, got, sizes[alg])
+	for _, spec := range []keys.Spec{keys.RSA2048, keys.ECP256, keys.SECP256K1, keys.SM2} {
+		p := fixedKey(t, spec).Public()
+		for _, alg := range append(allAlgorithms(), "", "NONE") {
+			if got := DigestSize(alg); got != sizes[alg] {
+				t.Errorf("%q: digest size %d, want %d", alg, got, sizes[alg])
+			}
+			want := sizes[alg]
+			if _, fits := alg.Fits(spec); !fits {
+				want = 0
+			}
+			if got := len(p.Digest(alg, []byte("m"))); got != want {
+				t.Errorf("%s, %q: digest of %d bytes, want %d", spec, alg, got, want)
+			}
 		}
 	}
 	want := sha256.Sum256([]byte("m"))
-	if !bytes.Equal(Digest(keys.ECDSASHA256, []byte("m")), want[:]) {
+	if !bytes.Equal(fixedKey(t, keys.ECP256).Public().Digest(keys.ECDSASHA256, []byte("m")), want[:]) {
 		t.Error("SHA-256 differs")
 	}
 }

@@ -12,7 +12,7 @@
 //
 // The byte formats are described, with test vectors, in docs/formats.md.
 //
-// When FIPS 140-3 is enforced (GODEBUG=fips140=only) secp256k1 and OAEP with SHA-1 are
-// refused with [ErrFIPS]; everything else runs on the validated module, which then accepts
+// When FIPS 140-3 is enforced (GODEBUG=fips140=only) secp256k1, SM2, SM4, HMAC with SM3 and OAEP
+// with SHA-1 are refused with [ErrFIPS]; everything else runs on the validated module, which then accepts
 // only crypto/rand's Reader as the randomness of PSS and OAEP.
 package engine

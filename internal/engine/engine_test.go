@@ -42,10 +42,16 @@ func fixedKey(tb testing.TB, spec keys.Spec) *Key {
 
 var (
 	testKeyID  = keys.ID{0x4b, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}
-	testHeader = Header{Version: keys.ID{0x56, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Suite: SuiteDerived}
+	testHeader = testHeaderOf(keys.AES256)
 )
 
-func symmetric() []keys.Spec { return specsWhere(keys.Spec.Symmetric) }
+// testHeaderOf is a header as a key of spec seals it.
+func testHeaderOf(spec keys.Spec) Header {
+	return Header{Version: keys.ID{0x56, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15}, Suite: suiteOf(spec)}
+}
+
+// symmetric lists the specs that have an envelope.
+func symmetric() []keys.Spec { return specsWhere(keys.Spec.Sealing) }
 
 func asymmetric() []keys.Spec {
 	return specsWhere(func(s keys.Spec) bool { return !s.Symmetric() })
@@ -63,10 +69,17 @@ func specsWhere(keep func(keys.Spec) bool) []keys.Spec {
 }
 
 // signAlgorithms lists what a key of spec signs with.
-func signAlgorithms(spec keys.Spec) []keys.Algorithm {
+func signAlgorithms(spec keys.Spec) []keys.Algorithm { return algorithmsFor(spec, keys.UsageSign) }
+
+// encryptAlgorithms lists what a key of spec encrypts with.
+func encryptAlgorithms(spec keys.Spec) []keys.Algorithm {
+	return algorithmsFor(spec, keys.UsageEncrypt)
+}
+
+func algorithmsFor(spec keys.Spec, usage keys.Usage) []keys.Algorithm {
 	var out []keys.Algorithm
 	for _, alg := range allAlgorithms() {
-		if u, ok := alg.Fits(spec); ok && u == keys.UsageSign {
+		if u, ok := alg.Fits(spec); ok && u == usage {
 			out = append(out, alg)
 		}
 	}
@@ -80,5 +93,6 @@ func allAlgorithms() []keys.Algorithm {
 		keys.PKCS1SHA224, keys.PKCS1SHA256, keys.PKCS1SHA384, keys.PKCS1SHA512,
 		keys.ECDSASHA256, keys.ECDSASHA384, keys.ECDSASHA512,
 		keys.SM2PKE, keys.SM2DSA,
+		keys.MACSHA224, keys.MACSHA256, keys.MACSHA384, keys.MACSHA512, keys.MACSM3,
 	}
 }

@@ -15,6 +15,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/emmansun/gmsm/sm4"
+
 	"claviger/internal/keys"
 )
 
@@ -27,7 +29,21 @@ const (
 	SuiteDerived Suite = 1
 	// SuiteToken is reserved for message keys wrapped inside a hardware token.
 	SuiteToken Suite = 2
+	// SuiteSM4 is SuiteDerived with SM4-GCM (RFC 8998 §3.1) instead of AES-GCM.
+	SuiteSM4 Suite = 3
 )
+
+// suiteOf is the one suite of a spec; zero for a spec that has no envelope.
+func suiteOf(spec keys.Spec) Suite {
+	switch spec.Family() {
+	case keys.FamilyAES:
+		return SuiteDerived
+	case keys.FamilySM4:
+		return SuiteSM4
+	default:
+		return 0
+	}
+}
 
 // Flags are authenticated properties of an envelope's plaintext.
 type Flags uint8
@@ -38,11 +54,11 @@ const FlagText Flags = 1
 // Header is what an envelope says about itself in the clear, all of it authenticated.
 type Header struct {
 	Version keys.ID // the key version that sealed it
-	Suite   Suite   // zero in Seal means SuiteDerived
+	Suite   Suite   // zero in Seal means the key's
 	Flags   Flags
 }
 
-// The layout of an envelope of SuiteDerived, in bytes; see docs/formats.md.
+// The layout of an envelope of a derived suite, in bytes; see docs/formats.md.
 const (
 	versionSize = 36 // UUID text
 	suiteAt     = versionSize
@@ -91,19 +107,25 @@ func parseVersion(text []byte) (id keys.ID, ok bool) {
 	return id, bytes.Equal(again, text)
 }
 
-func (h Header) known() bool { return h.Suite == SuiteDerived && h.Flags&^FlagText == 0 }
+func (h Header) known() bool {
+	return (h.Suite == SuiteDerived || h.Suite == SuiteSM4) && h.Flags&^FlagText == 0
+}
 
 // Seal encrypts plaintext into an envelope that only this material under the same keyID,
 // h.Version and context opens. The context is as [CanonicalContext] makes it; it is
 // authenticated, not stored. rand gives the 16-byte salt, which is all that keeps two
 // messages apart.
 //
-// Errors: [ErrHeader], [ErrAlgorithm] (not a symmetric key), [ErrWiped], or the reader's.
+// Errors: [ErrHeader], [ErrAlgorithm] (not an AES or SM4 key), [ErrWiped], or the reader's.
 func (k *Key) Seal(rand io.Reader, keyID keys.ID, h Header, context, plaintext []byte) ([]byte, error) {
-	if h.Suite == 0 {
-		h.Suite = SuiteDerived
+	suite := suiteOf(k.spec)
+	if suite == 0 {
+		return nil, k.noEnvelope()
 	}
-	if !h.known() || h.Version.IsZero() || keyID.IsZero() {
+	if h.Suite == 0 {
+		h.Suite = suite
+	}
+	if !h.known() || h.Suite != suite || h.Version.IsZero() || keyID.IsZero() {
 		return nil, ErrHeader
 	}
 	out := make([]byte, 0, Overhead+len(plaintext))
@@ -125,12 +147,19 @@ func (k *Key) Seal(rand io.Reader, keyID keys.ID, h Header, context, plaintext [
 // commitment is compared before the body is touched, so a ciphertext opens under one key
 // only.
 //
-// Errors: [ErrAlgorithm] (not a symmetric key), [ErrWiped]; for every fault of the
+// Errors: [ErrAlgorithm] (not an AES or SM4 key), [ErrWiped]; for every fault of the
 // envelope, the ids or the context [ErrCiphertext].
 func (k *Key) Unseal(keyID keys.ID, blob, context []byte) ([]byte, Header, error) {
+	suite := suiteOf(k.spec)
+	if suite == 0 {
+		return nil, Header{}, k.noEnvelope()
+	}
 	h, err := ParseHeader(blob)
 	if err != nil {
 		return nil, Header{}, err
+	}
+	if h.Suite != suite {
+		return nil, Header{}, ErrCiphertext
 	}
 	m, err := k.messageKey(keyID, h, blob[saltAt:commitAt])
 	if err != nil {
@@ -170,9 +199,6 @@ const (
 
 // messageKey derives key, nonce and commitment in one HKDF output (RFC 5869).
 func (k *Key) messageKey(keyID keys.ID, h Header, salt []byte) (messageKey, error) {
-	if !k.spec.Symmetric() {
-		return messageKey{}, fmt.Errorf("%w: %s has no envelope", ErrAlgorithm, k.spec)
-	}
 	if k.wiped.Load() {
 		return messageKey{}, ErrWiped
 	}
@@ -188,12 +214,25 @@ func (k *Key) messageKey(keyID keys.ID, h Header, salt []byte) (messageKey, erro
 	if err != nil {
 		return messageKey{}, fmt.Errorf("derive message key: %w", err)
 	}
-	aead, err := newGCM(okm[:size])
+	aead, err := newAEAD(h.Suite, okm[:size])
 	clear(okm[:size])
 	if err != nil {
 		return messageKey{}, fmt.Errorf("derive message key: %w", err)
 	}
 	return messageKey{aead: aead, nonce: okm[size : size+nonceSize], commitment: okm[size+nonceSize:]}, nil
+}
+
+func (k *Key) noEnvelope() error { return fmt.Errorf("%w: %s has no envelope", ErrAlgorithm, k.spec) }
+
+func newAEAD(suite Suite, key []byte) (cipher.AEAD, error) {
+	if suite != SuiteSM4 {
+		return newGCM(key)
+	}
+	block, err := sm4.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
 }
 
 // newGCM is AES-GCM with a 96-bit nonce of our choice. While FIPS 140-3 is enforced the

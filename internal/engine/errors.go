@@ -22,6 +22,8 @@ var (
 	ErrDigestSize = errors.New("digest length does not fit the algorithm")
 	// ErrTooLong reports a plaintext beyond the capacity of the public key.
 	ErrTooLong = errors.New("plaintext is too long for the key")
+	// ErrEmpty reports an empty plaintext for an algorithm that cannot encrypt one.
+	ErrEmpty = errors.New("the algorithm cannot encrypt an empty plaintext")
 	// ErrHeader reports a [Header] that cannot be sealed.
 	ErrHeader = errors.New("invalid envelope header")
 	// ErrContext reports an encryption context that has no canonical form.

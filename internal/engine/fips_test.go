@@ -41,13 +41,17 @@ func testFIPSEnforced(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	_, err := Generate(rand.Reader, keys.SECP256K1)
-	wantFIPS("generate secp256k1", err)
-	_, err = Open(keys.SECP256K1, secret.Bytes{})
-	wantFIPS("open secp256k1", err)
-	_, err = OpenPublic(keys.SECP256K1, nil)
-	wantFIPS("open public secp256k1", err)
-	wantFIPS("supported secp256k1", Supported(keys.SECP256K1))
+	for _, spec := range []keys.Spec{keys.SECP256K1, keys.SM2, keys.SM4, keys.HMACSM3} {
+		_, err := Generate(rand.Reader, spec)
+		wantFIPS("generate "+string(spec), err)
+		_, err = Open(spec, secret.Bytes{})
+		wantFIPS("open "+string(spec), err)
+		_, err = OpenPublic(spec, nil)
+		wantFIPS("open public "+string(spec), err)
+		wantFIPS("supported "+string(spec), Supported(spec))
+	}
+	_, err := OpenForeign(keys.SM2, nil)
+	wantFIPS("open foreign SM2", err)
 
 	k := fixedKey(t, keys.RSA2048)
 	_, err = k.Encrypt(rand.Reader, keys.OAEPSHA1, nil)
@@ -59,8 +63,11 @@ func testFIPSEnforced(t *testing.T) {
 	for _, spec := range []keys.Spec{keys.RSA2048, keys.ECP256, keys.ECP384, keys.ECP521} {
 		testSign(t, spec)
 	}
-	for _, spec := range symmetric() {
+	for _, spec := range []keys.Spec{keys.AES128, keys.AES192, keys.AES256} {
 		testRoundTrip(t, fixedKey(t, spec))
 		testTamper(t, fixedKey(t, spec))
+	}
+	for _, spec := range []keys.Spec{keys.HMACSHA224, keys.HMACSHA256, keys.HMACSHA384, keys.HMACSHA512} {
+		testMAC(t, fixedKey(t, spec))
 	}
 }

@@ -82,7 +82,7 @@ func TestFormatsEnvelope(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h := Header{Version: v.id(t, "version"), Suite: SuiteDerived, Flags: Flags(v.hex(t, "flags")[0])}
+		h := Header{Version: v.id(t, "version"), Suite: suiteOf(spec), Flags: Flags(v.hex(t, "flags")[0])}
 		plaintext, context, want := v.hex(t, "plaintext"), v.hex(t, "context"), v.hex(t, "envelope")
 		got, err := k.Seal(bytes.NewReader(v.hex(t, "salt")), keyID, h, context, plaintext)
 		if err != nil || !bytes.Equal(got, want) {
@@ -126,6 +126,30 @@ func TestFormatsMaterial(t *testing.T) {
 		}
 		if !bytes.Equal(m.Private.Reveal(), v.hex(t, "private")) || !bytes.Equal(m.Public, v.hex(t, "public")) {
 			t.Errorf("%s differs:\nprivate %x\n public %x", v["spec"], m.Private.Reveal(), m.Public)
+		}
+	}
+}
+
+func TestFormatsSM2(t *testing.T) {
+	t.Parallel()
+	for _, v := range docVectors(t, "sm2", "private", "ephemeral", "plaintext", "der", "bare") {
+		m, err := Generate(bytes.NewReader(v.hex(t, "private")), keys.SM2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k, err := Open(keys.SM2, m.Private)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plaintext := v.hex(t, "plaintext")
+		got, err := k.Encrypt(bytes.NewReader(v.hex(t, "ephemeral")), keys.SM2PKE, plaintext)
+		if err != nil || !bytes.Equal(got, v.hex(t, "der")) {
+			t.Errorf("encrypted to %x, %v", got, err)
+		}
+		for _, form := range []string{"der", "bare"} {
+			if got, err := k.Decrypt(keys.SM2PKE, v.hex(t, form)); err != nil || !bytes.Equal(got, plaintext) {
+				t.Errorf("%s: %x, %v", form, got, err)
+			}
 		}
 	}
 }

@@ -5,6 +5,7 @@ package engine
 import (
 	"bytes"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"maps"
@@ -48,6 +49,9 @@ func FuzzParseHeader(f *testing.F) {
 		changed[at] = value
 		f.Add(changed)
 	}
+	sm4 := bytes.Clone(blob)
+	sm4[suiteAt] = byte(SuiteSM4)
+	f.Add(sm4)
 	f.Fuzz(func(t *testing.T, blob []byte) {
 		h, err := ParseHeader(blob)
 		if err != nil {
@@ -184,7 +188,8 @@ func FuzzOpenSECP256K1(f *testing.F) {
 	f.Add(m.Private.Reveal())
 	f.Add(m.Public)
 	f.Add([]byte{})
-	digest := Digest(keys.ECDSASHA256, nil)
+	sum := sha256.Sum256(nil)
+	digest := sum[:]
 	f.Fuzz(func(t *testing.T, der []byte) {
 		if p, err := OpenPublic(keys.SECP256K1, der); err == nil {
 			if ok, err := p.Verify(keys.ECDSASHA256, digest, nil); ok || err != nil {

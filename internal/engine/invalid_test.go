@@ -75,6 +75,7 @@ func TestInvalidRSA(t *testing.T) {
 		"even modulus":      {N: plus(key.N, 1), E: key.E},
 		"public exponent 1": {N: key.N, E: 1},
 		"even exponent":     {N: key.N, E: 65536},
+		"exponent 2^31+1":   {N: key.N, E: 1<<31 + 1},
 		"2047 bits":         {N: new(big.Int).Rsh(key.N, 1), E: key.E},
 	}
 	for name, p := range public {

@@ -20,7 +20,7 @@ type Key struct {
 	wiped    atomic.Bool
 }
 
-// privateKey is an asymmetric key. RSA is also a decrypter.
+// privateKey is an asymmetric key. RSA and SM2 are also decrypters.
 type privateKey interface {
 	sign(rand io.Reader, alg algorithm, digest []byte) ([]byte, error)
 	wipe()
@@ -46,7 +46,7 @@ func Open(spec keys.Spec, private secret.Bytes) (*Key, error) {
 	return key, nil
 }
 
-func openAES(spec keys.Spec, private []byte) (*Key, error) {
+func openSecret(spec keys.Spec, private []byte) (*Key, error) {
 	if len(private) != spec.Bits()/8 {
 		return nil, fmt.Errorf("%w: %d bytes", ErrMaterial, len(private))
 	}
@@ -85,9 +85,9 @@ func (k *Key) Wipe() {
 	}
 }
 
-// Sign signs digest, which the caller made with alg's hash (see [Digest]). PSS salts come
-// from rand; NIST ECDSA draws from the system's generator whatever rand is; PKCS #1 v1.5
-// needs none. ECDSA signatures are ASN.1 DER.
+// Sign signs digest, which the caller made as alg does (see [PublicKey.Digest]). PSS salts
+// come from rand; NIST ECDSA draws from the system's generator whatever rand is; PKCS #1 v1.5
+// needs none. ECDSA and SM2 signatures are ASN.1 DER.
 //
 // Errors: [ErrAlgorithm], [ErrFIPS], [ErrDigestSize], [ErrWiped], or the reader's.
 func (k *Key) Sign(rand io.Reader, alg keys.Algorithm, digest []byte) ([]byte, error) {

@@ -12,14 +12,14 @@ import (
 
 // Material is a fresh key in its encoded form, as docs/formats.md describes.
 type Material struct {
-	// Private is the raw key for AES and PKCS#8 DER (RFC 5958) for RSA and EC.
+	// Private is the raw key for AES, SM4 and HMAC, and PKCS#8 DER (RFC 5958) for RSA, EC and SM2.
 	Private secret.Bytes
 	// Public is DER SubjectPublicKeyInfo (RFC 5280 §4.1); nil for a symmetric spec.
 	Public []byte
 }
 
-// Generate makes new material of spec. AES and secp256k1 keys are read from rand; RSA and
-// NIST EC keys come from the system's generator whatever rand is, as the standard library
+// Generate makes new material of spec. All but RSA and NIST EC keys are read from rand; those
+// come from the system's generator whatever rand is, as the standard library
 // has it since Go 1.26. RSA takes from tenths of seconds to seconds: see [Pool].
 //
 // Errors: [ErrSpec], [ErrFIPS], or the reader's.
@@ -45,7 +45,8 @@ func Random(rand io.Reader, n int) (secret.Bytes, error) {
 	return secret.New(b), nil
 }
 
-func generateAES(rand io.Reader, spec keys.Spec) (Material, error) {
+// generateSecret makes a key that is nothing but random bytes.
+func generateSecret(rand io.Reader, spec keys.Spec) (Material, error) {
 	b, err := Random(rand, spec.Bits()/8)
 	return Material{Private: b}, err
 }

@@ -4,13 +4,17 @@ package engine
 
 import (
 	"bytes"
+	"crypto/cipher"
 	"crypto/rand"
+	"encoding/hex"
 	"encoding/pem"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/emmansun/gmsm/sm4"
 
 	"claviger/internal/keys"
 	"claviger/internal/secret"
@@ -58,6 +62,9 @@ func (d opensslDir) run(t *testing.T, args ...string) string {
 
 // opensslHash is the digest of alg as openssl names it.
 func opensslHash(alg keys.Algorithm) string {
+	if algorithms[alg].hash == 0 {
+		return "sm3"
+	}
 	return strings.ToLower(strings.ReplaceAll(algorithms[alg].hash.String(), "-", ""))
 }
 
@@ -75,6 +82,8 @@ func pkeyutlOptions(alg keys.Algorithm) []string {
 		}
 	case schemePKCS1:
 		return []string{"-pkeyopt", "digest:" + hash, "-pkeyopt", "rsa_padding_mode:pkcs1"}
+	case schemeSM2PKE:
+		return []string{"-pkeyopt", "digest:sm3"}
 	default:
 		return nil
 	}
@@ -99,9 +108,8 @@ func TestOpenSSL(t *testing.T) {
 			for _, alg := range signAlgorithms(spec) {
 				d.signBothWays(t, k, alg)
 			}
-			if spec.Usages().Has(keys.UsageEncrypt) {
-				d.encryptBothWays(t, k, keys.OAEPSHA1)
-				d.encryptBothWays(t, k, keys.OAEPSHA256)
+			for _, alg := range encryptAlgorithms(spec) {
+				d.encryptBothWays(t, k, alg)
 			}
 		})
 	}
@@ -109,7 +117,7 @@ func TestOpenSSL(t *testing.T) {
 
 func (d opensslDir) signBothWays(t *testing.T, k *Key, alg keys.Algorithm) {
 	t.Helper()
-	digest := Digest(alg, []byte("message"))
+	digest := k.Public().Digest(alg, []byte("message"))
 	sig, err := k.Sign(rand.Reader, alg, digest)
 	if err != nil {
 		t.Fatal(err)
@@ -164,6 +172,7 @@ func TestOpenSSLKeys(t *testing.T) {
 		keys.ECP384:    {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-384"},
 		keys.ECP521:    {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"},
 		keys.SECP256K1: {"-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"},
+		keys.SM2:       {"-algorithm", "SM2"},
 	} {
 		t.Run(string(spec), func(t *testing.T) {
 			t.Parallel()
@@ -179,5 +188,69 @@ func TestOpenSSLKeys(t *testing.T) {
 				t.Error("the public keys differ")
 			}
 		})
+	}
+}
+
+// TestOpenSSLSM2 signs messages, so that the identity is mixed in on both sides.
+func TestOpenSSLSM2(t *testing.T) {
+	t.Parallel()
+	d := newOpenSSL(t)
+	m, k := fixedMaterial(t, keys.SM2), fixedKey(t, keys.SM2)
+	d.write(t, "private.der", m.Private.Reveal())
+	d.write(t, "public.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: m.Public}))
+	message := []byte("a message of any length")
+	d.write(t, "message", message)
+	raw := []string{"-rawin", "-digest", "sm3", "-pkeyopt", "distid:" + sm2UserID}
+	digest := k.Public().Digest(keys.SM2DSA, message)
+	sig, err := k.Sign(rand.Reader, keys.SM2DSA, digest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.write(t, "sig", sig)
+	d.run(t, append([]string{"pkeyutl", "-verify", "-pubin", "-inkey", "public.pem", "-in", "message", "-sigfile", "sig"}, raw...)...)
+	d.run(t, append([]string{"pkeyutl", "-sign", "-keyform", "DER", "-inkey", "private.der", "-in", "message", "-out", "theirs"}, raw...)...)
+	if ok, err := k.Verify(keys.SM2DSA, digest, d.read(t, "theirs")); !ok || err != nil {
+		t.Errorf("OpenSSL's signature: %t, %v", ok, err)
+	}
+	for _, size := range []int{1, 31, 32, 33, 200, 6047} {
+		plaintext := bytes.Repeat([]byte{0xa5}, size)
+		d.write(t, "pt", plaintext)
+		d.run(t, "pkeyutl", "-encrypt", "-pubin", "-inkey", "public.pem", "-in", "pt", "-out", "theirs")
+		if got, err := k.Decrypt(keys.SM2PKE, d.read(t, "theirs")); err != nil || !bytes.Equal(got, plaintext) {
+			t.Errorf("%d bytes by OpenSSL: %v", size, err)
+		}
+		ct, err := k.Encrypt(rand.Reader, keys.SM2PKE, plaintext)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.write(t, "ct", ct)
+		d.run(t, "pkeyutl", "-decrypt", "-keyform", "DER", "-inkey", "private.der", "-in", "ct", "-out", "back")
+		if !bytes.Equal(d.read(t, "back"), plaintext) {
+			t.Errorf("%d bytes: OpenSSL opens our ciphertext otherwise", size)
+		}
+	}
+}
+
+// TestOpenSSLSM compares the hash and the block cipher.
+func TestOpenSSLSM(t *testing.T) {
+	t.Parallel()
+	d := newOpenSSL(t)
+	block, err := sm4.NewCipher(bytes.Repeat([]byte{0x3c}, 16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for size := 16; size <= 2048; size *= 4 {
+		text := bytes.Repeat([]byte{byte(size / 16)}, size)
+		d.write(t, "text", text)
+		h := algorithm{}.newHash()
+		h.Write(text)
+		if out := d.run(t, "dgst", "-sm3", "text"); !strings.Contains(out, hex.EncodeToString(h.Sum(nil))) {
+			t.Errorf("SM3 of %d bytes: OpenSSL says %s", size, out)
+		}
+		d.run(t, "enc", "-sm4-ctr", "-K", strings.Repeat("3c", 16), "-iv", strings.Repeat("0", 32), "-in", "text", "-out", "ct")
+		cipher.NewCTR(block, make([]byte, 16)).XORKeyStream(text, text)
+		if !bytes.Equal(d.read(t, "ct"), text) {
+			t.Errorf("SM4 of %d bytes differs", size)
+		}
 	}
 }

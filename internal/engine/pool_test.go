@@ -239,7 +239,7 @@ func TestPoolRealPair(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := p.Generate(t.Context(), keys.SM2); !errors.Is(err, ErrSpec) {
+	if _, err := p.Generate(t.Context(), "AES_512"); !errors.Is(err, ErrSpec) {
 		t.Errorf("unserved spec: %v", err)
 	}
 }

@@ -17,7 +17,7 @@ type PublicKey struct {
 	spki []byte
 }
 
-// publicKey is the public half of one kind. RSA is also an encrypter.
+// publicKey is the public half of one kind. RSA and SM2 are also encrypters, and SM2 a digester.
 type publicKey interface {
 	verify(alg algorithm, digest, sig []byte) bool
 	marshal() ([]byte, error)
@@ -26,6 +26,9 @@ type publicKey interface {
 type encrypter interface {
 	encrypt(rand io.Reader, alg algorithm, plaintext []byte) ([]byte, error)
 }
+
+// digester is a public key that takes part in the digest that is signed.
+type digester interface{ digest(message []byte) []byte }
 
 // OpenPublic parses and validates a DER SubjectPublicKeyInfo, which must be of spec.
 //
@@ -51,6 +54,21 @@ func (p *PublicKey) Spec() keys.Spec { return p.spec }
 // DER is the SubjectPublicKeyInfo of p; the caller must not change it.
 func (p *PublicKey) DER() []byte { return p.spki }
 
+// Digest hashes message as alg signs it with this key, for [Key.Sign] and [PublicKey.Verify]; nil
+// if the key does not sign with alg. SM2DSA's digest holds the key and the default user identity.
+func (p *PublicKey) Digest(alg keys.Algorithm, message []byte) []byte {
+	a, err := algorithmFor(p.spec, alg, keys.UsageSign)
+	if err != nil {
+		return nil
+	}
+	if d, ok := p.key.(digester); ok {
+		return d.digest(message)
+	}
+	h := a.newHash()
+	h.Write(message)
+	return h.Sum(nil)
+}
+
 // Verify reports whether sig is alg's signature of digest. A malformed signature is a
 // wrong one; misuse is an error: [ErrAlgorithm], [ErrFIPS], [ErrDigestSize].
 func (p *PublicKey) Verify(alg keys.Algorithm, digest, sig []byte) (bool, error) {
@@ -62,9 +80,10 @@ func (p *PublicKey) Verify(alg keys.Algorithm, digest, sig []byte) (bool, error)
 }
 
 // Encrypt encrypts plaintext with RSAES-OAEP (RFC 8017 §7.1), empty label, MGF1 with the
-// same hash. The capacity is the modulus less twice the hash less 2 bytes.
+// same hash, whose capacity is the modulus less twice the hash less 2 bytes; or with SM2
+// (GB/T 32918.4) into DER, whose capacity no caller reaches and which cannot encrypt nothing.
 //
-// Errors: [ErrAlgorithm], [ErrFIPS], [ErrTooLong], or the reader's.
+// Errors: [ErrAlgorithm], [ErrFIPS], [ErrTooLong], [ErrEmpty], or the reader's.
 func (p *PublicKey) Encrypt(rand io.Reader, alg keys.Algorithm, plaintext []byte) ([]byte, error) {
 	a, err := algorithmFor(p.spec, alg, keys.UsageEncrypt)
 	if err != nil {

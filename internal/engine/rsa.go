@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 
 	"claviger/internal/keys"
@@ -71,7 +72,8 @@ func openRSA(spec keys.Spec, private []byte) (*Key, error) {
 }
 
 // openRSAPublic checks what ParsePKIXPublicKey leaves to the first use: modulus and
-// exponent are odd, and the exponent is not 1 (RFC 8017 §3.1).
+// exponent are odd, and the exponent is not 1 (RFC 8017 §3.1) and not above 2^31-1, beyond
+// which the library does not go.
 func openRSAPublic(spec keys.Spec, spki []byte) (publicKey, error) {
 	parsed, err := x509.ParsePKIXPublicKey(spki)
 	if err != nil {
@@ -81,7 +83,7 @@ func openRSAPublic(spec keys.Spec, spki []byte) (publicKey, error) {
 	if !ok || key.N.BitLen() != spec.Bits() {
 		return nil, fmt.Errorf("%w: not an RSA key of %d bits", ErrMaterial, spec.Bits())
 	}
-	if key.N.Bit(0) == 0 || key.E&1 == 0 || key.E < 3 {
+	if key.N.Bit(0) == 0 || key.E&1 == 0 || key.E < 3 || key.E > math.MaxInt32 {
 		return nil, fmt.Errorf("%w: even modulus or bad exponent", ErrMaterial)
 	}
 	return rsaPublic{key}, nil

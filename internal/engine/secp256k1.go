@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"encoding/asn1"
 	"fmt"
 	"io"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/decred/dcrd/dcrec/secp256k1/v4/ecdsa"
 
 	"claviger/internal/keys"
-	"claviger/internal/secret"
 )
 
 // k1Size is the size of a secp256k1 scalar and field element in bytes (SEC 2 §2.4.1).
@@ -23,12 +21,9 @@ func generateK1(rand io.Reader, _ keys.Spec) (Material, error) {
 		return Material{}, err
 	}
 	defer key.Zero()
-	spki, err := marshalK1Public(key.PubKey())
-	if err != nil {
-		return Material{}, err
-	}
-	private, err := marshalK1(key)
-	return Material{Private: secret.New(private), Public: spki}, err
+	scalar := key.Serialize()
+	defer clear(scalar)
+	return marshalEC(k1Algorithm(), scalar, key.PubKey().SerializeUncompressed())
 }
 
 func openK1(spec keys.Spec, private []byte) (*Key, error) {
@@ -40,7 +35,11 @@ func openK1(spec keys.Spec, private []byte) (*Key, error) {
 }
 
 func openK1Public(_ keys.Spec, spki []byte) (publicKey, error) {
-	key, err := parseK1Public(spki)
+	point, err := parseSPKI(keys.SECP256K1, k1Algorithm(), spki)
+	if err != nil {
+		return nil, err
+	}
+	key, err := parseK1Point(point)
 	if err != nil {
 		return nil, err
 	}
@@ -131,75 +130,11 @@ func (p k1Public) verify(_ algorithm, digest, sig []byte) bool {
 	return err == nil && parsed.Verify(digest[:k1Size], p.key)
 }
 
-func (p k1Public) marshal() ([]byte, error) { return marshalK1Public(p.key) }
-
-// The ASN.1 of a secp256k1 key, which crypto/x509 does not know.
-type (
-	ecAlgorithm struct { // RFC 5480 §2.1.1
-		Algorithm asn1.ObjectIdentifier
-		Curve     asn1.ObjectIdentifier
-	}
-	spkiEC struct { // RFC 5280 §4.1
-		Algorithm ecAlgorithm
-		Point     asn1.BitString
-	}
-	pkcs8EC struct { // RFC 5958 §2, version 0
-		Version   int
-		Algorithm ecAlgorithm
-		Private   []byte
-	}
-	sec1 struct { // RFC 5915 §3
-		Version int
-		Scalar  []byte
-		Curve   asn1.ObjectIdentifier `asn1:"optional,explicit,tag:0"`
-		Point   asn1.BitString        `asn1:"optional,explicit,tag:1"`
-	}
-)
-
-// k1Algorithm is id-ecPublicKey with the curve secp256k1 (SEC 2 §A.2.1).
-func k1Algorithm() ecAlgorithm {
-	return ecAlgorithm{
-		Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1},
-		Curve:     asn1.ObjectIdentifier{1, 3, 132, 0, 10},
-	}
+func (p k1Public) marshal() ([]byte, error) {
+	return marshalSPKI(k1Algorithm(), p.key.SerializeUncompressed())
 }
 
-func (a ecAlgorithm) equal(b ecAlgorithm) bool {
-	return a.Algorithm.Equal(b.Algorithm) && a.Curve.Equal(b.Curve)
-}
-
-func marshalK1Public(key *secp256k1.PublicKey) ([]byte, error) {
-	return asn1.Marshal(spkiEC{Algorithm: k1Algorithm(), Point: bitString(key.SerializeUncompressed())})
-}
-
-func marshalK1(key *secp256k1.PrivateKey) ([]byte, error) {
-	scalar := key.Serialize()
-	defer clear(scalar)
-	inner, err := asn1.Marshal(sec1{Version: 1, Scalar: scalar, Point: bitString(key.PubKey().SerializeUncompressed())})
-	if err != nil {
-		return nil, err
-	}
-	defer clear(inner)
-	return asn1.Marshal(pkcs8EC{Algorithm: k1Algorithm(), Private: inner})
-}
-
-func bitString(b []byte) asn1.BitString { return asn1.BitString{Bytes: b, BitLength: 8 * len(b)} }
-
-func parseK1Public(spki []byte) (*secp256k1.PublicKey, error) {
-	var outer spkiEC
-	if rest, err := asn1.Unmarshal(spki, &outer); err != nil || len(rest) != 0 || !outer.Algorithm.equal(k1Algorithm()) {
-		return nil, fmt.Errorf("%w: not a secp256k1 SubjectPublicKeyInfo", ErrMaterial)
-	}
-	return parseK1Point(outer.Point)
-}
-
-// parseK1Point takes the compressed and uncompressed forms of SEC 1 §2.3.3; the hybrid one
-// is refused because the library would take it.
-func parseK1Point(point asn1.BitString) (*secp256k1.PublicKey, error) {
-	b := point.Bytes
-	if point.BitLength != 8*len(b) || len(b) == 0 || b[0] > 4 {
-		return nil, fmt.Errorf("%w: not a point encoding", ErrMaterial)
-	}
+func parseK1Point(b []byte) (*secp256k1.PublicKey, error) {
 	key, err := secp256k1.ParsePubKey(b)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMaterial, err)
@@ -207,30 +142,22 @@ func parseK1Point(point asn1.BitString) (*secp256k1.PublicKey, error) {
 	return key, nil
 }
 
-// parseK1 accepts what marshalK1 and OpenSSL write. A point, where there is one, must be
-// the scalar's. Causes are left out of errors: they could describe the material.
+// parseK1 reads a private key. A point, where there is one, must be the scalar's.
 func parseK1(private []byte) (*secp256k1.PrivateKey, error) {
-	var outer pkcs8EC
-	if rest, err := asn1.Unmarshal(private, &outer); err != nil || len(rest) != 0 ||
-		outer.Version != 0 || !outer.Algorithm.equal(k1Algorithm()) {
-		return nil, fmt.Errorf("%w: not a secp256k1 PKCS#8 structure", ErrMaterial)
+	scalar, encoded, err := parsePKCS8EC(keys.SECP256K1, k1Algorithm(), private)
+	if err != nil {
+		return nil, err
 	}
-	defer clear(outer.Private)
-	var inner sec1
-	if rest, err := asn1.Unmarshal(outer.Private, &inner); err != nil || len(rest) != 0 || inner.Version != 1 ||
-		len(inner.Curve) != 0 && !inner.Curve.Equal(k1Algorithm().Curve) {
-		return nil, fmt.Errorf("%w: not a SEC 1 private key", ErrMaterial)
-	}
-	defer clear(inner.Scalar)
+	defer clear(scalar)
 	var d secp256k1.ModNScalar
-	if len(inner.Scalar) != k1Size || d.SetByteSlice(inner.Scalar) || d.IsZero() {
+	if len(scalar) != k1Size || d.SetByteSlice(scalar) || d.IsZero() {
 		return nil, fmt.Errorf("%w: scalar is not in [1, n-1]", ErrMaterial)
 	}
 	key := secp256k1.NewPrivateKey(&d)
-	if inner.Point.BitLength == 0 {
+	if encoded == nil {
 		return key, nil
 	}
-	if point, err := parseK1Point(inner.Point); err != nil || !point.IsEqual(key.PubKey()) {
+	if point, err := parseK1Point(encoded); err != nil || !point.IsEqual(key.PubKey()) {
 		return nil, fmt.Errorf("%w: point is not the scalar's", ErrMaterial)
 	}
 	return key, nil

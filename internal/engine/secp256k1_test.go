@@ -148,7 +148,7 @@ func TestSECP256K1Sign(t *testing.T) {
 	public := k.private.(*k1Private).key.PubKey()
 	for _, alg := range signAlgorithms(keys.SECP256K1) {
 		for i := range 20 {
-			digest := Digest(alg, []byte{byte(i)})
+			digest := k.Public().Digest(alg, []byte{byte(i)})
 			der, err := k.Sign(rand.Reader, alg, digest)
 			if err != nil {
 				t.Fatal(err)
@@ -193,13 +193,13 @@ func TestSECP256K1Reader(t *testing.T) {
 	k := fixedKey(t, keys.SECP256K1)
 	alg := keys.ECDSASHA256
 	broken := errors.New("broken reader")
-	if _, err := k.Sign(iotest.ErrReader(broken), alg, Digest(alg, nil)); !errors.Is(err, broken) {
+	if _, err := k.Sign(iotest.ErrReader(broken), alg, k.Public().Digest(alg, nil)); !errors.Is(err, broken) {
 		t.Errorf("broken reader: %v", err)
 	}
 	seen := make(map[string]bool)
 	for i := range 10 {
 		stuck := bytes.NewReader(bytes.Repeat([]byte{0x42}, 3*k1Size))
-		der, err := k.Sign(stuck, alg, Digest(alg, []byte{byte(i)}))
+		der, err := k.Sign(stuck, alg, k.Public().Digest(alg, []byte{byte(i)}))
 		if err != nil {
 			t.Fatal(err)
 		}

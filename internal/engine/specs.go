@@ -20,16 +20,23 @@ type kind struct {
 
 // specs is every spec that the engine serves.
 var specs = map[keys.Spec]kind{
-	keys.AES128:    {generateAES, openAES, nil, true},
-	keys.AES192:    {generateAES, openAES, nil, true},
-	keys.AES256:    {generateAES, openAES, nil, true},
-	keys.RSA2048:   {generateRSA, openRSA, openRSAPublic, true},
-	keys.RSA3072:   {generateRSA, openRSA, openRSAPublic, true},
-	keys.RSA4096:   {generateRSA, openRSA, openRSAPublic, true},
-	keys.ECP256:    {generateEC, openEC, openECPublic, true},
-	keys.ECP384:    {generateEC, openEC, openECPublic, true},
-	keys.ECP521:    {generateEC, openEC, openECPublic, true},
-	keys.SECP256K1: {generateK1, openK1, openK1Public, false},
+	keys.AES128:     {generateSecret, openSecret, nil, true},
+	keys.AES192:     {generateSecret, openSecret, nil, true},
+	keys.AES256:     {generateSecret, openSecret, nil, true},
+	keys.RSA2048:    {generateRSA, openRSA, openRSAPublic, true},
+	keys.RSA3072:    {generateRSA, openRSA, openRSAPublic, true},
+	keys.RSA4096:    {generateRSA, openRSA, openRSAPublic, true},
+	keys.ECP256:     {generateEC, openEC, openECPublic, true},
+	keys.ECP384:     {generateEC, openEC, openECPublic, true},
+	keys.ECP521:     {generateEC, openEC, openECPublic, true},
+	keys.SECP256K1:  {generateK1, openK1, openK1Public, false},
+	keys.SM2:        {generateSM2, openSM2, openSM2Public, false},
+	keys.SM4:        {generateSecret, openSecret, nil, false},
+	keys.HMACSHA224: {generateSecret, openSecret, nil, true},
+	keys.HMACSHA256: {generateSecret, openSecret, nil, true},
+	keys.HMACSHA384: {generateSecret, openSecret, nil, true},
+	keys.HMACSHA512: {generateSecret, openSecret, nil, true},
+	keys.HMACSM3:    {generateSecret, openSecret, nil, false},
 }
 
 // Supported reports whether the engine serves spec in the mode that this process runs in:

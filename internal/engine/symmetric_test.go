@@ -62,7 +62,8 @@ func testRoundTrip(t *testing.T, k *Key) {
 	for _, size := range []int{0, 1, 15, 16, 17, 4096, 6144} {
 		for _, context := range [][]byte{nil, []byte("context")} {
 			for _, flags := range []Flags{0, FlagText} {
-				h := Header{Version: testHeader.Version, Suite: SuiteDerived, Flags: flags}
+				h := testHeaderOf(k.Spec())
+				h.Flags = flags
 				plaintext := bytes.Repeat([]byte{0xa5}, size)
 				blob, err := k.Seal(rand.Reader, testKeyID, h, context, plaintext)
 				if err != nil {
@@ -81,7 +82,7 @@ func testRoundTrip(t *testing.T, k *Key) {
 			}
 		}
 	}
-	a, errA := k.Seal(rand.Reader, testKeyID, testHeader, nil, nil)
+	a, errA := k.Seal(rand.Reader, testKeyID, testHeaderOf(k.Spec()), nil, nil)
 	b, errB := k.Seal(rand.Reader, testKeyID, Header{Version: testHeader.Version}, nil, nil)
 	if errA != nil || errB != nil || bytes.Equal(a[commitAt:], b[commitAt:]) {
 		t.Errorf("two envelopes of one plaintext: %v, %v, equal %t", errA, errB, bytes.Equal(a, b))
@@ -91,7 +92,7 @@ func testRoundTrip(t *testing.T, k *Key) {
 // testTamper changes every byte and every length: each must give exactly ErrCiphertext.
 func testTamper(t *testing.T, k *Key) {
 	context := []byte("context")
-	blob, err := k.Seal(rand.Reader, testKeyID, testHeader, context, []byte("plaintext"))
+	blob, err := k.Seal(rand.Reader, testKeyID, testHeaderOf(k.Spec()), context, []byte("plaintext"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +113,13 @@ func testTamper(t *testing.T, k *Key) {
 	for n := range blob {
 		refused(fmt.Sprintf("first %d bytes", n), blob[:n])
 	}
+	for suite := range Suite(8) {
+		if suite != suiteOf(k.Spec()) {
+			changed := bytes.Clone(blob)
+			changed[suiteAt] = byte(suite)
+			refused(fmt.Sprintf("suite %d", suite), changed)
+		}
+	}
 	refused("one byte more", append(bytes.Clone(blob), 0))
 	refused("nothing", nil)
 	refused("no version", append([]byte(keys.ID{}.String()), blob[versionSize:]...))
@@ -123,7 +131,7 @@ func testTamper(t *testing.T, k *Key) {
 // testBinding shows that an envelope opens only under what it was sealed under.
 func testBinding(t *testing.T, spec keys.Spec) {
 	k := fixedKey(t, spec)
-	blob, err := k.Seal(rand.Reader, testKeyID, testHeader, []byte("context"), []byte("plaintext"))
+	blob, err := k.Seal(rand.Reader, testKeyID, testHeaderOf(spec), []byte("context"), []byte("plaintext"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,11 +162,11 @@ func testBinding(t *testing.T, spec keys.Spec) {
 		}
 	}
 	// A tag alone would let another key open a crafted body; the commitment must not.
-	blob, err = k.Seal(rand.Reader, testKeyID, testHeader, nil, []byte("plaintext"))
+	blob, err = k.Seal(rand.Reader, testKeyID, testHeaderOf(spec), nil, []byte("plaintext"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	derived, err := k.messageKey(testKeyID, testHeader, blob[saltAt:commitAt])
+	derived, err := k.messageKey(testKeyID, testHeaderOf(spec), blob[saltAt:commitAt])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -171,8 +179,13 @@ func testBinding(t *testing.T, spec keys.Spec) {
 
 func testSymmetricMisuse(t *testing.T, k *Key) {
 	version := testHeader.Version
+	other := SuiteSM4
+	if k.Spec() == keys.SM4 {
+		other = SuiteDerived
+	}
 	for name, h := range map[string]Header{
-		"no version":    {Suite: SuiteDerived},
+		"no version":    {Suite: suiteOf(k.Spec())},
+		"other suite":   {Version: version, Suite: other},
 		"token suite":   {Version: version, Suite: SuiteToken},
 		"unknown suite": {Version: version, Suite: 9},
 		"unknown flag":  {Version: version, Flags: 2},
@@ -181,11 +194,11 @@ func testSymmetricMisuse(t *testing.T, k *Key) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := k.Seal(rand.Reader, keys.ID{}, testHeader, nil, nil); !errors.Is(err, ErrHeader) {
+	if _, err := k.Seal(rand.Reader, keys.ID{}, testHeaderOf(k.Spec()), nil, nil); !errors.Is(err, ErrHeader) {
 		t.Errorf("no key id: %v", err)
 	}
 	broken := errors.New("broken reader")
-	if _, err := k.Seal(iotest.ErrReader(broken), testKeyID, testHeader, nil, nil); !errors.Is(err, broken) {
+	if _, err := k.Seal(iotest.ErrReader(broken), testKeyID, testHeaderOf(k.Spec()), nil, nil); !errors.Is(err, broken) {
 		t.Errorf("broken reader: %v", err)
 	}
 	for _, alg := range allAlgorithms() {
@@ -216,7 +229,7 @@ func testSymmetricWipe(t *testing.T, spec keys.Spec) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	blob, err := k.Seal(rand.Reader, testKeyID, testHeader, nil, nil)
+	blob, err := k.Seal(rand.Reader, testKeyID, testHeaderOf(k.Spec()), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -228,7 +241,7 @@ func testSymmetricWipe(t *testing.T, spec keys.Spec) {
 	if bytes.Equal(m.Private.Reveal(), k.material) {
 		t.Error("wiping the key wiped its source")
 	}
-	if _, err := k.Seal(rand.Reader, testKeyID, testHeader, nil, nil); !errors.Is(err, ErrWiped) {
+	if _, err := k.Seal(rand.Reader, testKeyID, testHeaderOf(k.Spec()), nil, nil); !errors.Is(err, ErrWiped) {
 		t.Errorf("seal: %v", err)
 	}
 	if _, _, err := k.Unseal(testKeyID, blob, nil); !errors.Is(err, ErrWiped) {
@@ -241,7 +254,7 @@ func testConcurrentSeal(t *testing.T, k *Key) {
 	for i := range 8 {
 		wg.Go(func() {
 			plaintext := []byte{byte(i)}
-			blob, err := k.Seal(rand.Reader, testKeyID, testHeader, nil, plaintext)
+			blob, err := k.Seal(rand.Reader, testKeyID, testHeaderOf(k.Spec()), nil, plaintext)
 			if err != nil {
 				t.Error(err)
 				return

@@ -151,7 +151,7 @@ func TestWycheproofSignatures(t *testing.T) {
 				if err != nil {
 					t.Fatalf("case %d: %v", c.ID, err)
 				}
-				got, err := p.Verify(v.alg, Digest(v.alg, c.Msg), c.Sig)
+				got, err := p.Verify(v.alg, p.Digest(v.alg, c.Msg), c.Sig)
 				if err != nil || got != c.accepted(t) {
 					t.Errorf("case %d (%s, %s %q): %t, %v", c.ID, c.Comment, c.Result, c.Flags, got, err)
 				}

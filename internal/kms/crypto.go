@@ -220,7 +220,7 @@ func (s *Service) Sign(ctx context.Context, c *Call, req SignRequest) (*SignResu
 		if err != nil {
 			return nil, err
 		}
-		sig, err := material.Sign(s.rand, req.Algorithm, digest(req))
+		sig, err := material.Sign(s.rand, req.Algorithm, digest(material, req))
 		return &SignResult{Key: at.key, Version: v, Signature: sig}, engineError(err, "digest")
 	})
 }
@@ -232,7 +232,7 @@ func (s *Service) Verify(ctx context.Context, c *Call, req VerifyRequest) (*Veri
 		if err != nil {
 			return nil, err
 		}
-		valid, err := material.Verify(req.Algorithm, digest(req.SignRequest), req.Signature)
+		valid, err := material.Verify(req.Algorithm, digest(material, req.SignRequest), req.Signature)
 		return &VerifyResult{Key: at.key, Version: v, Valid: valid}, engineError(err, "digest")
 	})
 }
@@ -249,11 +249,11 @@ func (u *using) signer(req SignRequest, act keys.Action) (*located, *keys.Versio
 	return at, v, material, err
 }
 
-func digest(req SignRequest) []byte {
+func digest(material *engine.Key, req SignRequest) []byte {
 	if req.Digest != nil {
 		return req.Digest
 	}
-	return engine.Digest(req.Algorithm, req.Message)
+	return material.Public().Digest(req.Algorithm, req.Message)
 }
 
 // PublicKey reads the public half of a key's version.
@@ -301,6 +301,8 @@ func engineError(err error, field string) error {
 		return &keys.Error{Kind: keys.KindCiphertext}
 	case errors.Is(err, engine.ErrTooLong):
 		return &keys.Error{Kind: keys.KindTooLarge, Field: field, Hint: "the plaintext is longer than the key can encrypt"}
+	case errors.Is(err, engine.ErrEmpty):
+		return keys.Invalid(field, "the algorithm cannot encrypt an empty plaintext")
 	case errors.Is(err, engine.ErrDigestSize):
 		return keys.Invalid(field, "the digest is not as long as the algorithm's hash")
 	case errors.Is(err, engine.ErrContext):

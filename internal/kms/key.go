@@ -352,7 +352,7 @@ func setRotation(k *keys.Key, p RotationPolicy, m *mutation) error {
 		k.Rotation = keys.Rotation{Last: k.Rotation.Last, Status: k.Rotation.Status, Message: k.Rotation.Message}
 		return nil
 	}
-	if k.Origin != keys.Generated || (m.c.Profile.AsymmetricRotationOnly && !k.Spec.Symmetric()) {
+	if k.Origin != keys.Generated || !k.Spec.Rotates() || (m.c.Profile.AsymmetricRotationOnly && !k.Spec.Symmetric()) {
 		return &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "rotation", Hint: "keys of this spec or origin are not rotated automatically"}
 	}
 	interval := p.Interval

@@ -198,7 +198,6 @@ func TestWhatANewKeyMayBe(t *testing.T) {
 		{"in no vault", func(r *kms.NewKey) { r.Vault = keys.ID{1} }, keys.KindNotFound},
 		{"in an unknown compartment", func(r *kms.NewKey) { r.Compartment = "nowhere" }, keys.KindRelatedNotFound},
 		{"of an unknown spec", func(r *kms.NewKey) { r.Spec = "AES_512" }, keys.KindInvalid},
-		{"of a spec that the engine does not serve", func(r *kms.NewKey) { r.Spec = keys.SM4 }, keys.KindUnsupported},
 		{"for signing", func(r *kms.NewKey) { r.Usages = keys.UsageSign }, keys.KindUnsupported},
 		{"for nothing", func(r *kms.NewKey) { r.Usages = 0 }, keys.KindUnsupported},
 		{"with material from outside", func(r *kms.NewKey) { r.Origin = keys.Imported }, keys.KindUnsupported},

@@ -55,6 +55,8 @@ func (m *mutation) rotatable(ref KeyRef) (*located, error) {
 	switch {
 	case k.Origin != keys.Generated:
 		return nil, &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "origin", Action: keys.Rotate, Hint: "the material of this key comes from outside"}
+	case !k.Spec.Rotates():
+		return nil, &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "spec", Action: keys.Rotate, Hint: "a MAC does not name the version that made it: an HMAC key has one version only"}
 	case p.AsymmetricRotationOnly && k.Spec.Symmetric():
 		return nil, &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "spec", Action: keys.Rotate, Hint: "versions of symmetric keys are made by automatic rotation only"}
 	case p.VersionSpacing > 0 && m.now.Before(k.LastVersionAt.Add(p.VersionSpacing)):
