@@ -94,6 +94,7 @@ func TestProjection(t *testing.T) {
 		keys.AES256: "Aliyun_AES_256", keys.AES192: "Aliyun_AES_192", keys.AES128: "Aliyun_AES_128", keys.RSA2048: "RSA_2048",
 		keys.RSA3072: "RSA_3072", keys.RSA4096: "RSA_4096", keys.ECP256: "EC_P256", keys.SECP256K1: "EC_P256K",
 		keys.ECP384: "", keys.ECP521: "", keys.SM2: "", keys.SM4: "",
+		keys.HMACSHA224: "", keys.HMACSHA256: "", keys.HMACSHA384: "", keys.HMACSHA512: "", keys.HMACSM3: "",
 	}
 	for _, spec := range keys.Specs() {
 		name, listed := want[spec]

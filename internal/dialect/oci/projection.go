@@ -53,7 +53,7 @@ type shape struct {
 	curve     string
 }
 
-// shapes lists every spec that OCI shows. SM2, SM4 and secp256k1 are not in it: keys of these
+// shapes lists every spec that OCI shows. SM2, SM4, secp256k1 and HMAC are not in it: keys of these
 // are not listed and answer as not found. Usages do not matter: an RSA key is shown whichever of
 // its usages it was made with, and so is a key whose material is yet to come or came from outside.
 var shapes = []shape{
