@@ -36,7 +36,7 @@ func rules() map[string]rule {
 		"secret":         {never: []string{"net", "os", "database/sql", "encoding/json"}},
 		"identity":       {ours: words, never: []string{"net", "os", "database/sql"}},
 		"audit":          {ours: words, never: []string{"net", "database/sql"}},
-		"engine":         {ours: words, theirs: []string{"github.com/decred/dcrd/dcrec/secp256k1/v4", "github.com/emmansun/gmsm", "golang.org/x/crypto"}, never: []string{"net", "os", "time", "database/sql", "log"}},
+		"engine":         {ours: words, theirs: []string{"github.com/decred/dcrd/dcrec/secp256k1/v4", "github.com/emmansun/gmsm", "github.com/tink-crypto/tink-go/v2", "golang.org/x/crypto"}, never: []string{"net", "os", "time", "database/sql", "log"}},
 		"seal":           {ours: words, theirs: []string{"golang.org/x/crypto"}, never: []string{"net", "os", "time", "database/sql", "log"}},
 		"seal/file":      {ours: append([]string{"seal"}, words...), theirs: []string{"golang.org/x/crypto"}, never: []string{"net", "database/sql"}},
 		"archive":        {ours: append([]string{"seal"}, words...), theirs: []string{"filippo.io/age"}, never: []string{"net", "os", "database/sql", "log"}},

@@ -13,6 +13,9 @@ var (
 	ErrSpec = errors.New("unsupported key spec")
 	// ErrMaterial reports key material that is malformed, invalid or not of its spec.
 	ErrMaterial = errors.New("invalid key material")
+	// ErrWrapped is the one answer to wrapped material that is not what it should be: damaged,
+	// wrapped for another key, padded wrongly, of another length or kind, not a valid key.
+	ErrWrapped = errors.New("wrapped key material does not open")
 	// ErrAlgorithm reports an algorithm that does not fit the key's spec or the call.
 	ErrAlgorithm = errors.New("algorithm does not fit the key")
 	// ErrFIPS reports a spec or algorithm that is not approved while FIPS 140-3 is

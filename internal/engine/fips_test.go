@@ -59,6 +59,21 @@ func testFIPSEnforced(t *testing.T) {
 	_, err = k.Decrypt(keys.OAEPSHA1, nil)
 	wantFIPS("decrypt with OAEP-SHA-1", err)
 
+	for _, w := range []keys.Wrapping{keys.WrapPKCS1, keys.WrapOAEPSHA1} {
+		_, err = k.Unwrap(w, keys.AES256, make([]byte, 256))
+		wantFIPS("unwrap with "+string(w), err)
+	}
+	for _, w := range []keys.Wrapping{keys.WrapOAEPSHA256, keys.WrapOAEPAES} {
+		material := fixedMaterial(t, keys.AES256).Private
+		wrapped, err := k.Public().Wrap(rand.Reader, w, material)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := k.Unwrap(w, keys.AES256, wrapped); err != nil || !m.Private.Equal(material) {
+			t.Errorf("%s: %v", w, err)
+		}
+	}
+
 	testRSAEncrypt(t, k, keys.OAEPSHA256)
 	for _, spec := range []keys.Spec{keys.RSA2048, keys.ECP256, keys.ECP384, keys.ECP521} {
 		testSign(t, spec)
