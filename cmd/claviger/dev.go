@@ -240,6 +240,7 @@ func (d *devServer) settings(srv *server.Server) settings {
 		regions:    []config.Region{{Name: "home", OCI: "us-ashburn-1", Alibaba: "cn-hangzhou"}},
 		hsm:        kms.SoftwareLabelled,
 		tombstones: config.Default().Tombstones.Std(),
+		work:       config.Default().WorkRequests.Std(),
 		virtual:    true, hints: true, quotas: quotas, rates: rates,
 		token: d.first.Token, log: d.log, server: srv,
 		vaults: server.NewPorts(srv, host, first, last, d.front.Scheme()+"://"+bracketed(d.host)),

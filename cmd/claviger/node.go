@@ -36,9 +36,10 @@ type settings struct {
 	regions    []config.Region
 	hsm        kms.HSMPolicy
 	tombstones time.Duration
-	virtual    bool // the clock may be moved
-	hints      bool // refusals are explained to every caller
-	quotas     bool // the cloud's numbers of keys and aliases hold
+	work       time.Duration // how long finished work requests are remembered
+	virtual    bool          // the clock may be moved
+	hints      bool          // refusals are explained to every caller
+	quotas     bool          // the cloud's numbers of keys and aliases hold
 	rates      map[string]float64
 	xmlRoot    alibaba.XMLRoot
 	nonces     int    // how many are kept in memory; 0: the service's default
@@ -73,7 +74,7 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 	var err error
 	n.service, err = kms.Open(ctx, kms.Config{
 		Store: set.store, Seal: set.seal, Audit: set.audit, Pool: n.pool, Rand: rand.Reader, Wall: time.Now, Log: set.log,
-		Regions: regions, HSM: set.hsm, Tombstones: set.tombstones, Virtual: set.virtual, Endpoints: endpointsOf{n.vaults},
+		Regions: regions, HSM: set.hsm, Tombstones: set.tombstones, Work: set.work, Virtual: set.virtual, Endpoints: endpointsOf{n.vaults},
 		NonceLimit: set.nonces,
 	})
 	if err != nil {

@@ -96,7 +96,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	}
 	rates, quotas := limits(cfg.Limits.Mode, cfg.Limits.Rates)
 	set := settings{
-		mode: "serve", regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(),
+		mode: "serve", regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(), work: cfg.WorkRequests.Std(),
 		quotas: quotas, rates: rates, xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), nonces: cfg.Alibaba.NonceCapacity, token: token, log: log,
 	}
 	tlsConfig, err := serveTLS(cfg, log)

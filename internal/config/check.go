@@ -25,6 +25,7 @@ func (c *Config) check() error {
 	p.oneOf("alibaba.xml_root", c.Alibaba.XMLRoot, "operation", "kms", "action")
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "json", "text")
+	p.positive("work_requests", int64(c.WorkRequests))
 	p.positive("limits.connections", int64(c.Limits.Connections))
 	p.positive("alibaba.nonce_capacity", int64(c.Alibaba.NonceCapacity))
 	p.positive("audit.segment_mib", c.Audit.SegmentMiB)

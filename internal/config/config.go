@@ -34,6 +34,9 @@ type Config struct {
 	// Tombstones is how long ids and times of what was erased stay known. Default "90d".
 	Tombstones Duration `toml:"tombstones"`
 
+	// WorkRequests is how long finished work requests can be looked at. Default "7d".
+	WorkRequests Duration `toml:"work_requests"`
+
 	Seal    Seal     `toml:"seal"`
 	Regions []Region `toml:"region"` // at least one
 	Vaults  Vaults   `toml:"vaults"`
@@ -179,14 +182,14 @@ type Server struct {
 func Default() Config {
 	return Config{
 		HSMKeys:    "refuse",
-		Tombstones: Duration(90 * day),
-		Seal:       Seal{Type: "file"},
-		Vaults:     Vaults{Mode: "ports"},
-		Admin:      Admin{Listen: "127.0.0.1:7440"},
-		Limits:     Limits{Mode: "management", Connections: 4096},
-		Alibaba:    Alibaba{XMLRoot: "operation", NonceCapacity: 4_000_000},
-		Audit:      Audit{SegmentMiB: 64},
-		Log:        Log{Level: "info", Format: "json"},
+		Tombstones: Duration(90 * day), WorkRequests: Duration(7 * day),
+		Seal:    Seal{Type: "file"},
+		Vaults:  Vaults{Mode: "ports"},
+		Admin:   Admin{Listen: "127.0.0.1:7440"},
+		Limits:  Limits{Mode: "management", Connections: 4096},
+		Alibaba: Alibaba{XMLRoot: "operation", NonceCapacity: 4_000_000},
+		Audit:   Audit{SegmentMiB: 64},
+		Log:     Log{Level: "info", Format: "json"},
 		Server: Server{
 			ReadHeaderTimeout: Duration(10 * time.Second),
 			ReadTimeout:       Duration(30 * time.Second),

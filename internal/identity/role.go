@@ -69,6 +69,8 @@ var roleActions = map[keys.Action][]Role{
 	keys.Verify:          {Admin, User},
 	keys.ReadPublicKey:   {Admin, Operator, User, Auditor},
 
+	keys.ReadWork:       {Admin, Operator, User, Auditor},
+	keys.ListWork:       {Admin, Operator, User, Auditor},
 	keys.ManageIdentity: {Admin},
 	keys.ReadIdentity:   {Admin, Auditor},
 	keys.ReadAudit:      {Admin, Auditor},

@@ -28,7 +28,7 @@ func rights() map[keys.Action]string {
 	)
 	out := map[keys.Action]string{keys.ManageIdentity: "admin", keys.ReadIdentity: look, keys.ReadAudit: look}
 	for _, a := range []keys.Action{
-		keys.ReadVault, keys.ListVaults, keys.ReadKey, keys.ListKeys, keys.ListAliases, keys.ReadVersion,
+		keys.ReadVault, keys.ListVaults, keys.ReadKey, keys.ListKeys, keys.ListAliases, keys.ReadVersion, keys.ReadWork, keys.ListWork,
 		keys.ListVersions, keys.ReadPublicKey,
 	} {
 		out[a] = everybody

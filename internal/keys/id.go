@@ -130,4 +130,5 @@ const (
 	TypeAlias       Type = "alias"
 	TypeGrant       Type = "grant"
 	TypeBinding     Type = "binding"
+	TypeWork        Type = "workrequest"
 )

@@ -77,6 +77,8 @@ const (
 
 // Actions on tenants, for authorization only: they have no lifecycle.
 const (
+	ReadWork       Action = "ReadWork" // work requests, with their errors and logs
+	ListWork       Action = "ListWork"
 	ManageIdentity Action = "ManageIdentity" // tenants, principals, credentials, roles, grants
 	ReadIdentity   Action = "ReadIdentity"
 	ReadAudit      Action = "ReadAudit"

@@ -3,6 +3,8 @@
 package kms
 
 import (
+	"context"
+
 	"claviger/internal/keys"
 	"claviger/internal/store"
 )
@@ -48,4 +50,41 @@ func ReadClock(text string) (string, error) {
 		return "", err
 	}
 	return p.String(), nil
+}
+
+// Run is the work of DoWork, which tells the progress of its parts.
+type Run func(ctx context.Context, part func(from, to int) Progress) error
+
+// DoWork is an operation on a vault whose work goes on after its answer: run, and done with the
+// end of the work request.
+func (s *Service) DoWork(ctx context.Context, c *Call, vault keys.ID, run Run, done func() error) (*Working, error) {
+	t := task{run: func(ctx context.Context, j *job) error { return run(ctx, j.part) }}
+	if done != nil {
+		t.done = func(*mutation, *keys.WorkRequest) error { return done() }
+	}
+	return s.doWork(ctx, c, keys.UpdateVault, nil, func(m *mutation, w *keys.WorkRequest) (*Working, error) {
+		v, _, err := m.vault(VaultRef{ID: vault}, keys.UpdateVault)
+		if err != nil {
+			return nil, err
+		}
+		affected := keys.WorkResource{Type: keys.TypeVault, ID: v.ID, Vault: v.ID, Region: v.Region, Effect: keys.WorkUpdated}
+		w, err = m.acceptWork(w, v, v.Compartment, affected)
+		return &Working{Vault: viewVault(v, m.now), Work: w}, err
+	}, t)
+}
+
+// FinishedWork is an operation on a vault whose work is done with its answer.
+func (s *Service) FinishedWork(ctx context.Context, c *Call, vault keys.ID) (*Working, error) {
+	w, err := s.newWork(keys.UpdateVault)
+	if err != nil {
+		return nil, err
+	}
+	return do(ctx, s, c, keys.UpdateVault, nil, func(m *mutation) (*Working, error) {
+		v, _, err := m.vault(VaultRef{ID: vault}, keys.UpdateVault)
+		if err != nil {
+			return nil, err
+		}
+		done, err := m.finishedWork(w, v, v.Compartment)
+		return &Working{Vault: viewVault(v, m.now), Work: done}, err
+	})
 }

@@ -256,7 +256,7 @@ func (r *keyring) retire(changes []store.Change) (held []*entry) {
 			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeCredential }, held)
 		case keys.TypeGrant:
 			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeKey }, held)
-		case keys.TypeTenant, keys.TypeCompartment:
+		case keys.TypeTenant, keys.TypeCompartment, keys.TypeWork:
 			// Nothing of these is remembered.
 		}
 	}

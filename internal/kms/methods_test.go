@@ -27,6 +27,7 @@ type scene struct {
 	foreign bool         // the caller names the keys as another tenant's
 
 	// What methods of identities are tried on, when one wants them.
+	work       keys.ID
 	member     kmstest.Tenant
 	credential *identity.CredentialRow
 	grant      *keys.Grant
@@ -194,6 +195,15 @@ func vaultMethods() []method {
 		{keys.Decrypt, "Decrypt without a key", nil, func(s *scene, c *kms.Call) error {
 			return second(s.Decrypt(s.t.Context(), c, kms.DecryptRequest{Ciphertext: s.sealed}))
 		}},
+		{keys.ReadWork, "WorkRequest", (*scene).giveWork, func(s *scene, c *kms.Call) error {
+			return second(s.WorkRequest(s.t.Context(), c, kms.WorkRef{ID: s.work}))
+		}},
+		{keys.ReadWork, "WorkErrors", (*scene).giveWork, func(s *scene, c *kms.Call) error {
+			return second(s.WorkErrors(s.t.Context(), c, kms.WorkRef{ID: s.work}, kms.Page{}))
+		}},
+		{keys.ReadWork, "WorkLogs", (*scene).giveWork, func(s *scene, c *kms.Call) error {
+			return second(s.WorkLogs(s.t.Context(), c, kms.WorkRef{ID: s.work}, kms.Page{}))
+		}},
 		{keys.CreateAlias, "CreateAlias", nil, func(s *scene, c *kms.Call) error {
 			return s.CreateAlias(s.t.Context(), c, "alias/"+s.key.ID.String(), kms.KeyRef{ID: s.key.ID})
 		}},
@@ -204,6 +214,16 @@ func vaultMethods() []method {
 			return s.DeleteAlias(s.t.Context(), c, s.alias)
 		}},
 	}
+}
+
+func (s *scene) giveWork() {
+	must(s.t, s.World, func(c *kms.Call) error {
+		out, err := s.FinishedWork(s.t.Context(), c, s.vault)
+		if err == nil {
+			s.work = out.Work.ID
+		}
+		return err
+	})
 }
 
 func (s *scene) giveMember() {
@@ -231,6 +251,9 @@ func tenantMethods() []method {
 	return []method{
 		{keys.CreateVault, "CreateVault", nil, func(s *scene, c *kms.Call) error {
 			return second(s.CreateVault(s.t.Context(), c, kms.NewVault{Name: "another", Kind: keys.SharedVault}))
+		}},
+		{keys.ListWork, "WorkRequests", nil, func(s *scene, c *kms.Call) error {
+			return second(s.WorkRequests(s.t.Context(), c, kms.WorkFilter{}, kms.Page{}))
 		}},
 		{keys.ListVaults, "Vaults", nil, func(s *scene, c *kms.Call) error { return second(s.Vaults(s.t.Context(), c, "", kms.Page{})) }},
 		{keys.ListKeys, "Keys", nil, func(s *scene, c *kms.Call) error {

@@ -56,8 +56,15 @@ type Config struct {
 	Regions    []keys.Region
 	HSM        HSMPolicy     // "": RefuseHSM
 	Tombstones time.Duration // how long erased records answer as deleted; 0: 90 days
-	Virtual    bool          // whether the domain clock may be moved (dev)
-	Endpoints  Endpoints     // nil: vaults have no endpoint of their own
+	Work       time.Duration // how long finished work requests are remembered; 0: 7 days
+	// Patience is how long a request waits for the work that it asks for, before it answers that
+	// the work is under way; 0: 20 seconds, less than 0: not at all.
+	Patience time.Duration
+	// Node says which node this is, where several share one store. A node that starts ends the
+	// work requests that one of its name has left.
+	Node      string
+	Virtual   bool      // whether the domain clock may be moved (dev)
+	Endpoints Endpoints // nil: vaults have no endpoint of their own
 	// KeyringLimit is the most snapshots kept in memory; 0: 200,000.
 	KeyringLimit int
 	// NonceLimit is the most nonces kept in memory; 0: 4,000,000 (about 100 MB when full).
@@ -74,6 +81,9 @@ type Service struct {
 	regions   []keys.Region
 	hsm       HSMPolicy
 	tombs     time.Duration
+	keepWork  time.Duration
+	patience  time.Duration
+	node      string
 	endpoints Endpoints
 
 	clock     *clock
@@ -84,6 +94,7 @@ type Service struct {
 	guard     *clockGuard
 	held      atomic.Int64 // erasures that the clock guard holds back
 
+	jobs *jobs
 	work struct {
 		mu     sync.Mutex
 		closed bool           // guarded by mu
@@ -115,7 +126,9 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	s := &Service{
 		store: cfg.Store, audit: cfg.Audit, pool: cfg.Pool, rand: cfg.Rand, log: cfg.Log,
 		regions: cfg.Regions, hsm: orElse(cfg.HSM, RefuseHSM), tombs: orElse(cfg.Tombstones, 90*keys.Day),
+		keepWork: orElse(cfg.Work, 7*keys.Day), patience: orElse(cfg.Patience, 20*time.Second), node: cfg.Node,
 		endpoints: cfg.Endpoints,
+		jobs:      newJobs(),
 		clock:     newClock(cfg.Wall, cfg.Virtual),
 		hierarchy: h,
 		ring:      newKeyring(orElse(cfg.KeyringLimit, 200_000)),
@@ -134,6 +147,9 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	cfg.Store.Observe(s.ring)
+	if err := s.failLost(ctx); err != nil {
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -145,12 +161,14 @@ func orElse[T comparable](v, fallback T) T {
 	return v
 }
 
-// Close refuses what comes from now on, waits for what is under way, and forgets every secret.
+// Close refuses what comes from now on, gives up the work of work requests, waits for everything
+// else that is under way, and forgets every secret.
 // The store, the audit log and the pool are their owners' to close.
 func (s *Service) Close() {
 	s.work.mu.Lock()
 	s.work.closed = true
 	s.work.mu.Unlock()
+	s.jobs.cancel()
 	s.work.left.Wait()
 	s.ring.forget()
 	s.hierarchy.close()

@@ -115,7 +115,7 @@ func (s *Service) expire(ctx context.Context) error {
 		return nil
 	}
 	s.expired.wall, s.expired.domain = wall, now
-	until := store.Expiry{Domain: now, Request: wall, Tombstones: now.Add(-s.tombs)}
+	until := store.Expiry{Domain: now, Request: wall, Work: now.Add(-s.keepWork), Tombstones: now.Add(-s.tombs)}
 	vaults, err := s.endpointsOf(ctx, until.Tombstones)
 	if err != nil {
 		return err

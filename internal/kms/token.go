@@ -65,6 +65,7 @@ type records struct {
 	Vault   *keys.Vault
 	Key     *keys.Key
 	Version *keys.Version // without its material
+	Work    *keys.WorkRequest
 }
 
 func resultOf[T result](r records) (out T) {
@@ -75,6 +76,8 @@ func resultOf[T result](r records) (out T) {
 		*out = viewKey(r.Key, r.Vault, r.At)
 	case **Version:
 		*out = viewVersion(r.Version, viewKey(r.Key, r.Vault, r.At), r.At)
+	case **Working:
+		*out = viewWorking(r)
 	}
 	return out
 }

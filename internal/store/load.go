@@ -34,6 +34,11 @@ func LoadAlias(tx Tx, tenant keys.ID, region keys.Region, name string) (*keys.Al
 	return load(tx, &keys.Alias{Tenant: tenant, Region: region, Name: name})
 }
 
+// LoadWorkRequest loads a work request by its ID.
+func LoadWorkRequest(tx Tx, id keys.ID) (*keys.WorkRequest, error) {
+	return load(tx, &keys.WorkRequest{ID: id})
+}
+
 func load[T any](tx Tx, rec *T) (*T, error) {
 	if err := tx.Load(rec); err != nil {
 		return nil, err

@@ -120,6 +120,15 @@ type AliasQuery struct {
 	Limit  int
 }
 
+// WorkQuery selects work requests in the order of their creation; zero fields select everything.
+type WorkQuery struct {
+	Tenant      keys.ID
+	Region      keys.Region
+	Compartment keys.ID
+	Unfinished  bool
+	Page        Page // always by creation
+}
+
 // Counter names a total: of live (not deleted) vaults, keys, versions or aliases in a tenant
 // and region ("": all regions), for keys and versions only those of the listed specs (none
 // listed: all); of a key's aliases when Key is set. What is due but not yet erased is live. Hidden
@@ -161,6 +170,7 @@ type Due struct {
 type Expiry struct {
 	Domain     time.Time // tokens that end at or before it are over
 	Request    time.Time // nonces that end at or before it are over
+	Work       time.Time // work requests that were finished before it are forgotten
 	Tombstones time.Time // what was erased before it is forgotten
 }
 

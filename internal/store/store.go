@@ -82,8 +82,9 @@ type Observer interface {
 }
 
 // Record is a pointer to one of the stored types: *keys.Tenant, *keys.Compartment,
-// *keys.Vault, *keys.Key, *keys.Version, *keys.Alias, *keys.Grant, *identity.Principal,
-// *identity.Binding, *identity.CredentialRow, *KEK, *Setting, *ExternalID, *Token, *Nonce.
+// *keys.Vault, *keys.Key, *keys.Version, *keys.Alias, *keys.Grant, *keys.WorkRequest,
+// *identity.Principal, *identity.Binding, *identity.CredentialRow, *KEK, *Setting, *ExternalID,
+// *Token, *Nonce.
 type Record any
 
 // Tx is one transaction.
@@ -125,13 +126,14 @@ type Tx interface {
 	Keys(KeyQuery) ([]*keys.Key, error)
 	Versions(VersionQuery) ([]*keys.Version, error)
 	Aliases(AliasQuery) ([]*keys.Alias, error)
+	WorkRequests(WorkQuery) ([]*keys.WorkRequest, error)
 
 	// Count is a total kept by the mutations, not by counting rows.
 	Count(Counter) (int, error)
 	// Due lists what is scheduled at or before the given time, earliest first.
 	Due(before time.Time, limit int) ([]Due, error)
-	// Expire deletes up to limit tokens, nonces and tombstones whose time is over, and tells
-	// how many. A tombstone takes its external ids, grants, aliases and KEKs with it, and
+	// Expire deletes up to limit tokens, nonces, work requests and tombstones whose time is
+	// over, and tells how many. A tombstone takes its external ids, grants, aliases and KEKs with it, and
 	// stays while it has children.
 	Expire(until Expiry, limit int) (int, error)
 	// Changes lists the change feed after a revision, in order. It ends with the transaction

@@ -81,6 +81,8 @@ func goods(r *rig) map[string]good {
 	shape := map[string]any{"algorithm": "AES", "length": 32}
 	list := map[string]string{"compartmentId": tenancy, "limit": "10", "sortBy": "TIMECREATED", "sortOrder": "ASC"}
 	listFields := map[string]string{"compartmentId": "compartment!", "limit": "query", "page": "query", "sortBy": "query", "sortOrder": "query"}
+	notes := map[string]string{"limit": "10", "sortOrder": "ASC"}
+	noteFields := map[string]string{"limit": "query", "page": "query", "sortOrder": "query"}
 	schedule := map[string]string{"timeOfDeletion": "time"}
 	move := map[string]any{"compartmentId": tenancy}
 	moveFields := map[string]string{"compartmentId": "compartment!"}
@@ -103,6 +105,10 @@ func goods(r *rig) map[string]good {
 			path: "/20180608/vaults", body: map[string]any{"compartmentId": tenancy, "displayName": "v", "vaultType": "DEFAULT"},
 			fields: with(labels, map[string]string{"compartmentId": "compartment!", "displayName": "name!", "vaultType": "enum!"}),
 		},
+		"GetWorkRequest":         {path: "/20160918/workRequests/{work}"},
+		"ListWorkRequestErrors":  {path: "/20160918/workRequests/{work}/errors", query: notes, fields: noteFields},
+		"ListWorkRequestLogs":    {path: "/20160918/workRequests/{work}/logs", query: notes, fields: noteFields},
+		"ListWorkRequests":       {path: "/20160918/workRequests", query: map[string]string{"compartmentId": tenancy}, fields: map[string]string{"compartmentId": "compartment!", "limit": "query", "page": "query"}},
 		"GetVault":               {path: "/20180608/vaults/{vault}"},
 		"ListVaults":             {path: "/20180608/vaults", query: list, fields: listFields},
 		"UpdateVault":            {path: "/20180608/vaults/{vault}", body: map[string]any{}, fields: labels},
@@ -188,15 +194,20 @@ func newFixtures(t *testing.T, r *rig) fixtures {
 		return s
 	}
 	vault := func(id keys.ID) string { return n.VaultName(&keys.Vault{ID: id, Region: "home"}) }
+	own := r.workRequests(t, r.Tenant, n.keyName("home", r.Tenant.Vault, keys.ID{1}))[3]
+	others := r.workRequests(t, r.Other, n.keyName("home", r.Other.Vault, keys.ID{1}))[3]
 	key, sign, other := r.newKey(t, r.Tenant, "AES", 32), r.newKey(t, r.Tenant, "ECDSA", 32), r.newKey(t, r.Other, "AES", 32)
 	r.call(t, r.Tenant, "POST", r.vault(r.Tenant)+"/20180608/keys/"+text(key, "id")+"/keyVersions", nil).object(t) // makes {version} an old one
 	sealed := r.call(t, r.Tenant, "POST", r.vault(r.Tenant)+"/20180608/encrypt", map[string]any{"keyId": key["id"], "plaintext": "aGVsbG8="}).object(t)
 	return fixtures{
 		own: map[string]string{
 			"{vault}": vault(r.Tenant.Vault), "{key}": text(key, "id"), "{version}": text(key, "currentKeyVersion"),
-			"{sign}": text(sign, "id"), "{signVersion}": text(sign, "currentKeyVersion"), "{ciphertext}": text(sealed, "ciphertext"),
+			"{work}": n.WorkRequestName(own), "{sign}": text(sign, "id"), "{signVersion}": text(sign, "currentKeyVersion"), "{ciphertext}": text(sealed, "ciphertext"),
 		},
-		others: map[string]string{"{vault}": vault(r.Other.Vault), "{key}": text(other, "id"), "{version}": text(other, "currentKeyVersion")},
+		others: map[string]string{
+			"{vault}": vault(r.Other.Vault), "{key}": text(other, "id"), "{version}": text(other, "currentKeyVersion"),
+			"{work}": n.WorkRequestName(others),
+		},
 	}
 }
 

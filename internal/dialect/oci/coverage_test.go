@@ -42,6 +42,7 @@ func TestEveryDocumentedOperationHasARow(t *testing.T) {
 		"Crypto endpoint (KmsCryptoClient)":            {6, 5},
 		"External key managers (EkmClient)":            {5, 0},
 		"Dedicated HSM clusters (KmsHsmClusterClient)": {16, 0},
+		"Work requests (WorkRequestClient, 20160918)":  {4, 4},
 	}
 	names := map[string]bool{}
 	for _, s := range (&Dialect{}).sections() {
@@ -73,7 +74,7 @@ func TestRoutes(t *testing.T) {
 	t.Parallel()
 	rt := newRouter(table())
 	fill := strings.NewReplacer("{vaultId}", "a", "{keyId}", "b", "{keyVersionId}", "c", "{replicationId}", "d",
-		"{ekmsPrivateEndpointId}", "e", "{hsmClusterId}", "f", "{hsmPartitionId}", "g")
+		"{ekmsPrivateEndpointId}", "e", "{hsmClusterId}", "f", "{hsmPartitionId}", "g", "{workRequestId}", "h")
 	for _, op := range table() {
 		method, path, _ := strings.Cut(fill.Replace(op.Route), " ")
 		for _, target := range []string{path, "/" + path, path + "?x=/y"} {

@@ -66,6 +66,13 @@ func (n *Namer) VersionName(v *keys.Version) string {
 	return n.versionName(v.Region, v.Vault, v.Key, v.ID)
 }
 
+// WorkRequestName is a work request's OCID.
+func (n *Namer) WorkRequestName(w *keys.WorkRequest) string {
+	r := n.region(w.Region)
+	b := appendHead(make([]byte, 0, 100), typeWorkRequest, r)
+	return string(appendIdentity(append(b, r.hash...), typeWorkRequest, w.ID))
+}
+
 func (n *Namer) vaultName(region keys.Region, vault keys.ID) string {
 	var b [maxName]byte
 	return string(n.appendVault(b[:0], typeVault, region, vault, vault))
@@ -141,6 +148,7 @@ func ParseName(s string) (keys.Type, keys.ID, bool) {
 	return map[string]keys.Type{
 		typeTenancy: keys.TypeTenant, typeCompartment: keys.TypeCompartment, typeUser: keys.TypePrincipal,
 		typeVault: keys.TypeVault, typeKey: keys.TypeKey, typeKeyVersion: keys.TypeVersion,
+		typeWorkRequest: keys.TypeWork,
 	}[o.typ], o.id, true
 }
 

@@ -31,6 +31,7 @@ const (
 	typeVault       = "vault"
 	typeKey         = "key"
 	typeKeyVersion  = "keyversion"
+	typeWorkRequest = "workrequest"
 )
 
 // maxName is the most characters of an OCID, as Oracle documents for its own.
@@ -74,6 +75,7 @@ func parseOCID(s string) (o ocid, ok bool) {
 		if region != "" || !strings.HasPrefix(rest, noRegion) {
 			return ocid{}, false
 		}
+	case typeWorkRequest:
 	case typeVault, typeKey:
 		segments = 1
 	case typeKeyVersion:
@@ -81,7 +83,7 @@ func parseOCID(s string) (o ocid, ok bool) {
 	default:
 		return ocid{}, false
 	}
-	if segments > 0 && region == "" {
+	if regional := segments > 0 || typ == typeWorkRequest; regional && region == "" {
 		return ocid{}, false
 	}
 	for range segments {

@@ -45,6 +45,7 @@ func (d *Dialect) sections() []section {
 		{"Crypto endpoint (KmsCryptoClient)", d.cryptoOperations()},
 		{"External key managers (EkmClient)", ekmOperations()},
 		{"Dedicated HSM clusters (KmsHsmClusterClient)", hsmClusterOperations()},
+		{"Work requests (WorkRequestClient, 20160918)", d.workOperations()},
 	}
 }
 
@@ -173,4 +174,17 @@ func hsmClusterOperations() []operation {
 		out = append(out, gap(row[0], row[1], noHSMCluster, onRegion))
 	}
 	return out
+}
+
+// workOperations are those of the work-request service, which has a path of its own and is asked
+// on the region's base URL.
+func (d *Dialect) workOperations() []operation {
+	const all, one = "/20160918/workRequests", "/20160918/workRequests/{workRequestId}"
+	list := []string{"limit", "page", "sortOrder"}
+	return []operation{
+		{Operation: op("GetWorkRequest", "GET "+one, provRead, keys.ReadWork, d.getWorkRequest)},
+		{Operation: op("ListWorkRequestErrors", "GET "+one+"/errors", provRead, keys.ReadWork, d.listWorkRequestErrors), query: list},
+		{Operation: op("ListWorkRequestLogs", "GET "+one+"/logs", provRead, keys.ReadWork, d.listWorkRequestLogs), query: list},
+		{Operation: op("ListWorkRequests", "GET "+all, provRead, keys.ListWork, d.listWorkRequests), query: []string{"compartmentId", "resourceId", "limit", "page"}},
+	}
 }

@@ -132,9 +132,8 @@ const (
 
 var listQuery = []string{"limit", "page", "sortBy", "sortOrder"}
 
-// page reads the parameters of a list. Without sortOrder, times go from the newest and names
-// from the first.
-func (in *input) page() (kms.Page, error) {
+// window reads which part of a list is asked for.
+func (in *input) window() (kms.Page, error) {
 	p := kms.Page{Limit: defaultLimit}
 	if text, given := in.parameter("limit"); given {
 		n, err := strconv.Atoi(text)
@@ -149,11 +148,24 @@ func (in *input) page() (kms.Page, error) {
 		}
 		p.Cursor = text
 	}
+	return p, nil
+}
+
+// sortOrders are the values of sortOrder: whether it descends.
+var sortOrders = []named[bool]{{"ASC", false}, {"DESC", true}}
+
+// page reads the parameters of a list. Without sortOrder, times go from the newest and names
+// from the first.
+func (in *input) page() (kms.Page, error) {
+	p, err := in.window()
+	if err != nil {
+		return p, err
+	}
 	by, _, err := pick(in, "sortBy", []named[bool]{{"TIMECREATED", false}, {"DISPLAYNAME", true}})
 	if err != nil {
 		return p, err
 	}
-	desc, given, err := pick(in, "sortOrder", []named[bool]{{"ASC", false}, {"DESC", true}})
+	desc, given, err := pick(in, "sortOrder", sortOrders)
 	if err != nil {
 		return p, err
 	}

@@ -156,14 +156,16 @@ type answer interface{ write(x *dialect.Exchange) }
 
 // one answers a resource.
 type one struct {
-	etag     string
-	body     any  // nil: no body
-	software bool // label an HSM key that is kept in software
+	etag     string // "": the answer has none
+	body     any    // nil: no body
+	software bool   // label an HSM key that is kept in software
 }
 
 func (o one) write(x *dialect.Exchange) {
 	h := x.Header()
-	h.Set("Etag", o.etag)
+	if o.etag != "" {
+		h.Set("Etag", o.etag)
+	}
 	if o.software {
 		h.Set(dialect.ProtectionHeader, "software")
 	}

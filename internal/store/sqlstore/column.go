@@ -167,6 +167,72 @@ func (c *actionsCol) Scan(src any) error {
 	return fromJSON(src, "[]", (*[]keys.Action)(c))
 }
 
+// workResourcesCol is a JSON array; an empty one is read as nil.
+type workResourcesCol []keys.WorkResource
+
+type workResourceJSON struct {
+	Type   keys.Type       `json:"type"`
+	ID     keys.ID         `json:"id"`
+	Vault  keys.ID         `json:"vault"`
+	Region keys.Region     `json:"region"`
+	Effect keys.WorkEffect `json:"effect"`
+}
+
+// Value implements [driver.Valuer].
+func (c *workResourcesCol) Value() (driver.Value, error) {
+	docs := make([]workResourceJSON, len(*c))
+	for i, r := range *c {
+		docs[i] = workResourceJSON(r)
+	}
+	return toJSON(docs)
+}
+
+// Scan implements [sql.Scanner].
+func (c *workResourcesCol) Scan(src any) error {
+	*c = nil
+	var docs []workResourceJSON
+	if err := fromJSON(src, "[]", &docs); err != nil {
+		return err
+	}
+	for _, d := range docs {
+		*c = append(*c, keys.WorkResource(d))
+	}
+	return nil
+}
+
+// workNotesCol is a JSON array; an empty one is read as nil.
+type workNotesCol []keys.WorkNote
+
+type workNoteJSON struct {
+	At    time.Time `json:"at"`
+	Kind  keys.Kind `json:"kind,omitempty"`
+	Noun  keys.Type `json:"noun,omitempty"`
+	Field string    `json:"field,omitempty"`
+	Text  string    `json:"text"`
+}
+
+// Value implements [driver.Valuer].
+func (c *workNotesCol) Value() (driver.Value, error) {
+	docs := make([]workNoteJSON, len(*c))
+	for i, n := range *c {
+		docs[i] = workNoteJSON(n)
+	}
+	return toJSON(docs)
+}
+
+// Scan implements [sql.Scanner].
+func (c *workNotesCol) Scan(src any) error {
+	*c = nil
+	var docs []workNoteJSON
+	if err := fromJSON(src, "[]", &docs); err != nil {
+		return err
+	}
+	for _, d := range docs {
+		*c = append(*c, keys.WorkNote(d))
+	}
+	return nil
+}
+
 func toJSON(v any) (driver.Value, error) {
 	b, err := json.Marshal(v)
 	if err != nil {

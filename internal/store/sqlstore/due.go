@@ -97,20 +97,33 @@ func (t *tx) Expire(until store.Expiry, limit int) (int, error) {
 		}
 		removed += int(n)
 	}
-	if until.Tombstones.IsZero() {
-		return removed, nil
-	}
-	for _, forget := range []func(time.Time, int) (int, error){t.forgetVersions, t.forgetKeys, t.forgetVaults} {
-		if removed >= limit {
-			break
+	for _, kind := range []struct {
+		before time.Time
+		forget func(time.Time, int) (int, error)
+	}{
+		{until.Work, t.forgetWork},
+		{until.Tombstones, t.forgetVersions},
+		{until.Tombstones, t.forgetKeys},
+		{until.Tombstones, t.forgetVaults},
+	} {
+		if kind.before.IsZero() || removed >= limit {
+			continue
 		}
-		n, err := forget(until.Tombstones, limit-removed)
+		n, err := kind.forget(kind.before, limit-removed)
 		if err != nil {
-			return 0, fmt.Errorf("forget what was erased: %w", err)
+			return 0, fmt.Errorf("forget what is over: %w", err)
 		}
 		removed += n
 	}
 	return removed, nil
+}
+
+func (t *tx) forgetWork(before time.Time, limit int) (int, error) {
+	const over = "SELECT id FROM work_requests WHERE finished_at < $1 ORDER BY finished_at LIMIT $2"
+	return t.forget(over, before, limit, func(id keys.ID) error {
+		_, err := t.remove(&keys.WorkRequest{ID: id})
+		return err
+	})
 }
 
 func (t *tx) forgetVersions(before time.Time, limit int) (int, error) {

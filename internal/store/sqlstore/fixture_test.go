@@ -88,7 +88,12 @@ func populate(t *testing.T, s *Store) [][]store.Record {
 	since2 := []store.Record{imported, material, emptied, version, hidden, w.Version(hidden)}
 	update(t, s, since2...)
 	update(t, s, hidden)
-	return [][]store.Record{recs, since2}
+	work := w.WorkRequest(tenant)
+	work.Status, work.FinishedAt = keys.WorkFailed, w.Time()
+	work.Errors = []keys.WorkNote{{At: w.Time(), Kind: keys.KindUnavailable, Text: "gone"}}
+	work.Resources = []keys.WorkResource{{Type: keys.TypeKey, ID: k.ID, Vault: vault.ID, Region: k.Region, Effect: keys.WorkRelated}}
+	update(t, s, work)
+	return [][]store.Record{recs, since2, nil, {work}}
 }
 
 // dump writes a database as the statements that make it.

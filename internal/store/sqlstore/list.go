@@ -279,3 +279,21 @@ func (t *tx) Aliases(q store.AliasQuery) ([]*keys.Alias, error) {
 	}
 	return list[keys.Alias](t, c.text(), c.args...)
 }
+
+// WorkRequests implements [store.Tx].
+func (t *tx) WorkRequests(q store.WorkQuery) ([]*keys.WorkRequest, error) {
+	c := newConditions()
+	c.owned("tenant", &q.Tenant)
+	c.region(&q.Region)
+	c.owned("compartment", &q.Compartment)
+	if q.Unfinished {
+		c.and("finished_at IS NULL")
+	}
+	if q.Page.Sort == store.ByName {
+		return nil, errors.New("list work requests: they have no name")
+	}
+	if err := c.page(q.Page); err != nil {
+		return nil, fmt.Errorf("list work requests: %w", err)
+	}
+	return list[keys.WorkRequest](t, c.text(), c.args...)
+}

@@ -45,6 +45,13 @@ func TestPlans(t *testing.T) {
 			try(t, tx.Keys, store.KeyQuery{Tenant: tenant.ID, Region: k.Region, Vault: vault.ID, Compartment: k.ID, Page: page})
 			try(t, tx.Vaults, store.VaultQuery{Tenant: tenant.ID, Region: k.Region, Page: page})
 		}
+		for _, q := range []store.WorkQuery{
+			{Tenant: tenant.ID, Region: k.Region, Page: store.Page{After: mark, Limit: 5}},
+			{Tenant: tenant.ID, Region: k.Region, Compartment: k.ID, Page: store.Page{Desc: true, Limit: 5}},
+			{Unfinished: true},
+		} {
+			try(t, tx.WorkRequests, q)
+		}
 		for _, q := range []store.VersionQuery{
 			{}, {AfterOrdinal: 3}, {AfterOrdinal: 3, Desc: true}, {Offset: 3, HideDeleted: true}, {Offset: 3, HideDeleted: true, Desc: true},
 		} {
@@ -73,7 +80,7 @@ func TestPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = s.Update(context.Background(), func(tx store.Tx) error {
-		_, err := tx.Expire(store.Expiry{Domain: k.CreatedAt, Request: k.CreatedAt, Tombstones: k.CreatedAt}, 5)
+		_, err := tx.Expire(store.Expiry{Domain: k.CreatedAt, Request: k.CreatedAt, Work: k.CreatedAt, Tombstones: k.CreatedAt}, 5)
 		return err
 	})
 	if err != nil {

@@ -64,6 +64,12 @@ var (
 		fixed:   columns("tenant principal kind name created_at"),
 		mutable: columns("public_key sealed kek_generation mac disabled"),
 	})
+	workTable = define(table{
+		name: "work_requests", announced: keys.TypeWork, revised: true,
+		key:     columns("id"),
+		fixed:   columns("tenant region compartment vault action creator created_at"),
+		mutable: columns("status percent owner started_at finished_at resources errors logs"),
+	})
 	// credentialNameTable is the same table by what a request names a credential by.
 	credentialNameTable = define(table{
 		name: "credentials", announced: keys.TypeCredential, revised: true,
@@ -134,6 +140,8 @@ func describe(rec store.Record) (row, error) {
 		}}, nil
 	case *identity.CredentialRow:
 		return describeCredential(r), nil
+	case *keys.WorkRequest:
+		return describeWork(r), nil
 	}
 	return describeUnnumbered(rec)
 }
@@ -216,4 +224,16 @@ func describeCredential(r *identity.CredentialRow) row {
 		(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Principal), &r.Kind, &r.Name, (*timeCol)(&r.CreatedAt),
 	}, mutable...)
 	return out
+}
+
+func describeWork(r *keys.WorkRequest) row {
+	return row{
+		record: r, table: workTable, revision: &r.Revision, id: &r.ID,
+		fields: []any{
+			(*idCol)(&r.ID), (*idCol)(&r.Tenant), &r.Region, (*idCol)(&r.Compartment), (*idCol)(&r.Vault), &r.Action,
+			(*idCol)(&r.Creator), (*timeCol)(&r.CreatedAt),
+			&r.Status, &r.Percent, &r.Owner, (*timeCol)(&r.StartedAt), (*timeCol)(&r.FinishedAt),
+			(*workResourcesCol)(&r.Resources), (*workNotesCol)(&r.Errors), (*workNotesCol)(&r.Logs), &r.Revision,
+		},
+	}
 }

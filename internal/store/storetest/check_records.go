@@ -22,7 +22,7 @@ func (c *checker) tenants() error {
 		if err := c.record(change{keys.TypeTenant, t.ID, ""}, t.Revision); err != nil {
 			return err
 		}
-		for _, step := range []func(*keys.Tenant) error{c.compartments, c.vaults, c.principals, c.aliases} {
+		for _, step := range []func(*keys.Tenant) error{c.compartments, c.vaults, c.principals, c.aliases, c.work} {
 			if err := step(t); err != nil {
 				return err
 			}
@@ -329,6 +329,24 @@ func (c *checker) aliases(t *keys.Tenant) error {
 			return err
 		}
 		if err := c.expect(k.Tenant == a.Tenant && k.Region == a.Region, "%s leads to a key elsewhere", ref); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *checker) work(t *keys.Tenant) error {
+	rows, err := c.tx.WorkRequests(store.WorkQuery{Tenant: t.ID})
+	if err != nil {
+		return err
+	}
+	for _, w := range rows {
+		if err := c.record(change{keys.TypeWork, w.ID, ""}, w.Revision); err != nil {
+			return err
+		}
+		final := w.Status == keys.WorkSucceeded || w.Status == keys.WorkFailed
+		if err := c.expect(final == w.Finished() && (w.Status == keys.WorkFailed) == (len(w.Errors) > 0),
+			"work request %s is %s, has %d errors, and is finished: %t", w.ID, w.Status, len(w.Errors), w.Finished()); err != nil {
 			return err
 		}
 	}

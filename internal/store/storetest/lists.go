@@ -263,9 +263,13 @@ func testBadPages(t *testing.T, open func(testing.TB) store.Store) {
 		"version offset": func(tx store.Tx) error { _, err := tx.Versions(store.VersionQuery{Offset: -1}); return err },
 		"ordinal":        func(tx store.Tx) error { _, err := tx.Versions(store.VersionQuery{AfterOrdinal: -1}); return err },
 		"alias limit":    func(tx store.Tx) error { _, err := tx.Aliases(store.AliasQuery{Limit: -1}); return err },
-		"due limit":      func(tx store.Tx) error { _, err := tx.Due(b.Time(), -1); return err },
-		"change limit":   func(tx store.Tx) error { _, err := tx.Changes(0, -1); return err },
-		"event limit":    func(tx store.Tx) error { _, err := tx.Events(0, -1); return err },
+		"order of work": func(tx store.Tx) error {
+			_, err := tx.WorkRequests(store.WorkQuery{Page: store.Page{Sort: store.ByName}})
+			return err
+		},
+		"due limit":    func(tx store.Tx) error { _, err := tx.Due(b.Time(), -1); return err },
+		"change limit": func(tx store.Tx) error { _, err := tx.Changes(0, -1); return err },
+		"event limit":  func(tx store.Tx) error { _, err := tx.Events(0, -1); return err },
 		"counter": func(tx store.Tx) error {
 			_, err := tx.Count(store.Counter{Type: keys.TypeVersion, Key: b.ID()})
 			return err

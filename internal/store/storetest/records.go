@@ -45,6 +45,7 @@ func samples(b *basis) []sample {
 		versionSample(b),
 		aliasSample(b),
 		grantSample(b, parent, other),
+		workSample(b),
 		{"kek", kek, nil, func() store.Record { return &store.KEK{Owner: kek.Owner, Generation: 3} }, nil},
 		{"setting", setting, nil, func() store.Record { return &store.Setting{Name: setting.Name} }, func() { setting.Value = "3 4" }},
 		{"external id", external, nil, func() store.Record {
@@ -128,6 +129,20 @@ func grantSample(b *basis, k *keys.Key, to *keys.Tenant) sample {
 	g := b.Grant(k, to)
 	return sample{"grant", g, []store.Record{k, to}, func() store.Record { return &keys.Grant{ID: g.ID} }, func() {
 		g.Actions = []keys.Action{keys.Sign}
+	}}
+}
+
+func workSample(b *basis) sample {
+	w := b.WorkRequest(b.tenant)
+	return sample{"work request", w, nil, func() store.Record { return &keys.WorkRequest{ID: w.ID} }, func() {
+		w.Status, w.Percent, w.Owner = keys.WorkFailed, 73, "other"
+		w.StartedAt, w.FinishedAt = b.Time(), b.Time()
+		w.Resources = []keys.WorkResource{
+			{Type: keys.TypeVault, ID: b.ID(), Region: home, Effect: keys.WorkCreated},
+			{Type: keys.TypeKey, ID: b.ID(), Vault: b.ID(), Region: away, Effect: keys.WorkRelated},
+		}
+		w.Errors = []keys.WorkNote{{At: b.Time(), Kind: keys.KindInvalid, Noun: keys.TypeKey, Field: "name", Text: "<&>\u2028"}}
+		w.Logs = []keys.WorkNote{{At: b.Time(), Text: "begun"}, {At: b.Time()}}
 	}}
 }
 

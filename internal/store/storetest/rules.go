@@ -103,8 +103,8 @@ func testFixed(t *testing.T, open func(testing.TB) store.Store) {
 	s, b := fixture(t, open)
 	other := b.Tenant()
 	k := b.Key(b.vault)
-	v := b.Version(k)
-	put(t, s, other, k, v)
+	v, w := b.Version(k), b.WorkRequest(b.tenant)
+	put(t, s, other, k, v, w)
 	for what, rec := range map[string]store.Record{
 		"tenant's creation":  with(*other, func(r *keys.Tenant) { r.CreatedAt = b.Time() }),
 		"vault's region":     with(*b.vault, func(r *keys.Vault) { r.Region = away }),
@@ -114,6 +114,7 @@ func testFixed(t *testing.T, open func(testing.TB) store.Store) {
 		"key's vault":        with(*k, func(r *keys.Key) { r.Vault = b.ID() }),
 		"version's ordinal":  with(*v, func(r *keys.Version) { r.Ordinal = 2 }),
 		"version's key":      with(*v, func(r *keys.Version) { r.Key = b.ID() }),
+		"work's region":      with(*w, func(r *keys.WorkRequest) { r.Region = away }),
 		"version's creation": with(*v, func(r *keys.Version) { r.CreatedAt = b.Time() }),
 		"key's lack of id":   with(*b.Key(b.vault), func(r *keys.Key) { r.ID = keys.ID{} }),
 		"what is no record":  new(int),

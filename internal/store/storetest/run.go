@@ -30,6 +30,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"Material", testMaterial},
 		{"Versions", testVersions},
 		{"Aliases", testAliases},
+		{"WorkRequests", testWorkRequests},
 		{"BadPages", testBadPages},
 		{"Counters", testCounters},
 		{"Due", testDue},

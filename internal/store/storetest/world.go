@@ -142,6 +142,14 @@ func (w *World) Grant(k *keys.Key, to *keys.Tenant) *keys.Grant {
 	}
 }
 
+// WorkRequest makes a work request that is under way, in a tenant's root compartment.
+func (w *World) WorkRequest(t *keys.Tenant) *keys.WorkRequest {
+	return &keys.WorkRequest{
+		ID: w.ID(), Tenant: t.ID, Compartment: t.ID, Vault: w.ID(), Region: home, Action: keys.ReadVault,
+		Status: keys.WorkInProgress, Creator: w.ID(), Owner: "node", CreatedAt: w.Time(), StartedAt: w.Time(),
+	}
+}
+
 // erase makes a tombstone of a version, as of the given time, and counts it in its key.
 func erase(k *keys.Key, v *keys.Version, at time.Time) {
 	v.State, v.DeleteAt, v.Sealed, v.PublicKey, v.Fingerprint = keys.Deleted, at, nil, nil, nil
