@@ -306,7 +306,9 @@ func (b *bootstrap) vault(ctx context.Context, t *seedTenant, tenant *keys.Tenan
 	if err != nil {
 		return err
 	}
-	if err := b.carryOver(ctx, tenant, region, oci.Name, v.OCI, keys.TypeVault, id); err != nil {
+	err = errors.Join(b.carryOver(ctx, tenant, region, oci.Name, v.OCI, keys.TypeVault, id),
+		b.carryOver(ctx, tenant, region, alibaba.Name, v.Alibaba, keys.TypeVault, id))
+	if err != nil {
 		return err
 	}
 	for i := range v.Keys {

@@ -81,7 +81,7 @@ func (alibabaNaming) Version(k *keys.Key, v *keys.Version) string {
 	return alibaba.VersionName(v.ID)
 }
 
-func (alibabaNaming) Vault(*keys.Vault) string { return "" }
+func (alibabaNaming) Vault(v *keys.Vault) string { return alibaba.InstanceName(v.ID) }
 
 // Fresh makes up account numbers of 16 digits that do not begin with 0. The principals of an
 // account are named by their access keys.

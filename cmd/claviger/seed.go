@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"claviger/internal/config"
+	"claviger/internal/dialect/alibaba"
 	"claviger/internal/dialect/oci"
 	"claviger/internal/keys"
 	"claviger/internal/secret"
@@ -72,6 +73,7 @@ type seedVault struct {
 	Name        string    `toml:"name"`
 	ID          seedID    `toml:"id"`
 	OCI         string    `toml:"oci"`     // another OCID, carried over
+	Alibaba     string    `toml:"alibaba"` // another instance id, carried over: "kst-bjj…"
 	Region      string    `toml:"region"`  // "": the first
 	Default     bool      `toml:"default"` // the tenant's default vault in the region
 	Private     bool      `toml:"private"`
@@ -182,7 +184,7 @@ func (s *seed) check() error {
 			errs = append(errs, once(t.Name, "principal", p.Name))
 		}
 		for _, v := range t.Vaults {
-			errs = append(errs, once(t.Name, "vault", v.Name), carriedOver(v.OCI, ""))
+			errs = append(errs, once(t.Name, "vault", v.Name), carriedOver(v.OCI, v.Alibaba))
 			for _, k := range v.Keys {
 				errs = append(errs, once(t.Name, "key", k.Name), k.check())
 			}
@@ -232,6 +234,9 @@ func carriedOver(ociName, alibabaName string) error {
 	}
 	if _, err := keys.ParseID(alibabaName); err == nil {
 		return fmt.Errorf("alibaba = %q is a UUID: give it as id", alibabaName)
+	}
+	if id, ok := alibaba.ParseInstance(alibabaName); ok {
+		return fmt.Errorf("alibaba = %q is an instance's id of this server: give %s as id", alibabaName, id)
 	}
 	return nil
 }

@@ -101,6 +101,8 @@ type VaultRef struct {
 	ID       keys.ID
 	External string
 	Accept   func(*keys.Vault) bool
+	// HideDeleted answers not found for a vault that is erased or due to be.
+	HideDeleted bool
 }
 
 // Vault is a vault as seen at one moment. State is the effective one.

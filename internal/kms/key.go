@@ -41,7 +41,13 @@ func (s *Service) prepareKey(ctx context.Context, c *Call, ev *audit.Event, req 
 	var vault *keys.Vault
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
 		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev}
-		vault, err = m.vaultForKey(req.Vault)
+		id := req.Vault
+		if req.VaultName != "" {
+			if id, err = m.vaultID(VaultRef{External: req.VaultName}); err != nil {
+				return err
+			}
+		}
+		vault, err = m.vaultForKey(id)
 		return err
 	})
 	if err != nil {
@@ -93,14 +99,10 @@ func (m *mutation) vaultForKey(id keys.ID) (*keys.Vault, error) {
 		id = m.c.Vault
 	}
 	if id.IsZero() {
-		rows, err := m.tx.Vaults(store.VaultQuery{Tenant: callerTenant(m.c), Region: m.c.Region, OnlyDefault: true})
-		if err != nil {
+		var err error
+		if id, err = m.defaultVault(); err != nil {
 			return nil, err
 		}
-		if len(rows) == 0 {
-			return nil, keys.NotFound(keys.TypeVault)
-		}
-		id = rows[0].ID
 	}
 	v, err := store.LoadVault(m.tx, id)
 	if err != nil {
@@ -325,8 +327,8 @@ func (s *Service) ChangeKeyState(ctx context.Context, c *Call, ref KeyRef, act k
 // ScheduleKeyDeletion makes a key unusable at once and erases it when the retention ends.
 func (s *Service) ScheduleKeyDeletion(ctx context.Context, c *Call, ref KeyRef, at time.Time) (*Key, error) {
 	return s.changeKey(ctx, c, ref, keys.ScheduleKeyDeletion, func(m *mutation, k *keys.Key) (err error) {
-		if k.DeletionProtected {
-			return &keys.Error{Kind: keys.KindProtected, Noun: keys.TypeKey, ID: k.ID, Hint: "deletion protection is on: switch it off first"}
+		if err := unprotected(k, keys.TypeKey, k.ID, keys.ScheduleKeyDeletion); err != nil {
+			return err
 		}
 		k.DeleteAt, err = retention(at, m.now, m.c.Profile.KeyRetention)
 		return err

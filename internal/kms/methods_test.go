@@ -110,6 +110,15 @@ func keyMethods() []method {
 			tags := map[string]string{"a": "b"}
 			return second(s.UpdateKey(s.t.Context(), c, s.aesRef(), kms.KeyUpdate{Action: keys.TagKey, Plain: &tags}))
 		}},
+		{keys.TagKey, "TagKeys", nil, func(s *scene, c *kms.Call) error {
+			return s.TagKeys(s.t.Context(), c, []kms.KeyRef{s.aesRef()}, kms.TagChange{Set: map[string]string{"a": "b"}})
+		}},
+		{keys.ReadKey, "Tags", nil, func(s *scene, c *kms.Call) error {
+			return second(s.Tags(s.t.Context(), c, kms.TagFilter{Keys: []kms.KeyRef{s.ecRef(), s.aesRef()}}, kms.Page{}))
+		}},
+		{keys.SetProtection, "SetProtection", nil, func(s *scene, c *kms.Call) error {
+			return second(s.SetProtection(s.t.Context(), c, s.aesRef(), false, ""))
+		}},
 		{keys.MoveKey, "MoveKey", nil, func(s *scene, c *kms.Call) error { return second(s.MoveKey(s.t.Context(), c, s.aesRef(), "")) }},
 		byState(keys.EnableKey, disabled), byState(keys.DisableKey, nil), byState(keys.EnsureEnabled, nil),
 		byState(keys.EnsureDisabled, nil), byState(keys.CancelKeyDeletion, pending), byState(keys.RestoreKey, pending),
@@ -258,6 +267,9 @@ func tenantMethods() []method {
 		{keys.ListVaults, "Vaults", nil, func(s *scene, c *kms.Call) error { return second(s.Vaults(s.t.Context(), c, "", kms.Page{})) }},
 		{keys.ListKeys, "Keys", nil, func(s *scene, c *kms.Call) error {
 			return second(s.Keys(s.t.Context(), c, kms.KeyFilter{}, kms.Page{}))
+		}},
+		{keys.ListKeys, "Tags", nil, func(s *scene, c *kms.Call) error {
+			return second(s.Tags(s.t.Context(), c, kms.TagFilter{}, kms.Page{}))
 		}},
 		{keys.ListAliases, "Aliases", nil, func(s *scene, c *kms.Call) error { return second(s.Aliases(s.t.Context(), c, kms.Page{})) }},
 		{keys.ReadIdentity, "Tenants", nil, func(s *scene, c *kms.Call) error { return second(s.Tenants(s.t.Context(), c)) }},

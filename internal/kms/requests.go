@@ -25,7 +25,8 @@ type VaultUpdate struct {
 
 // NewKey is the wish for a key.
 type NewKey struct {
-	Vault       keys.ID // zero: the default vault of the caller's tenant in the region
+	Vault       keys.ID // zero: the vault whose endpoint was called, or else the default vault of the caller's tenant in the region
+	VaultName   string  // instead of Vault: a name that the vault was given in the call's dialect
 	Compartment string  // its name in the dialect; "" is the root
 	Name        string
 	Description string

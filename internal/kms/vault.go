@@ -175,16 +175,16 @@ func (m *mutation) vault(ref VaultRef, act keys.Action) (*keys.Vault, keys.State
 	if m.who == nil {
 		return nil, "", &keys.Error{Kind: keys.KindUnauthenticated}
 	}
-	l, id := txLookup{m.tx}, ref.ID
-	if ref.External != "" {
-		var err error
-		if id, err = l.external(m.c.Dialect, keys.TypeVault, m.who.Tenant, m.c.Region, ref.External); err != nil {
-			return nil, "", notFound(err, keys.TypeVault)
-		}
+	id, err := m.vaultID(ref)
+	if err != nil {
+		return nil, "", err
 	}
-	v, err := l.vault(id)
+	v, err := store.LoadVault(m.tx, id)
 	if err != nil {
 		return nil, "", notFound(err, keys.TypeVault)
+	}
+	if ref.HideDeleted && v.Effective(m.now) == keys.Deleted {
+		return nil, "", keys.NotFound(keys.TypeVault)
 	}
 	if !m.who.System() && (v.Tenant != m.who.Tenant || v.Region != m.c.Region) || (ref.Accept != nil && !ref.Accept(v)) {
 		return nil, "", keys.NotFound(keys.TypeVault)
@@ -195,6 +195,15 @@ func (m *mutation) vault(ref VaultRef, act keys.Action) (*keys.Vault, keys.State
 	}
 	next, err := keys.VaultLifecycle.Step(act, v.Effective(m.now), keys.Active)
 	return v, next, err
+}
+
+// vaultID follows a vault reference as far as its id.
+func (m *mutation) vaultID(ref VaultRef) (keys.ID, error) {
+	if ref.External == "" {
+		return ref.ID, nil
+	}
+	id, err := txLookup{m.tx}.external(m.c.Dialect, keys.TypeVault, callerTenant(m.c), m.c.Region, ref.External)
+	return id, notFound(err, keys.TypeVault)
 }
 
 // changeVault is the way of every change of one vault.
@@ -296,6 +305,9 @@ func (s *Service) ScheduleVaultDeletion(ctx context.Context, c *Call, ref VaultR
 	return s.changeVault(ctx, c, ref, keys.ScheduleVaultDeletion, func(m *mutation, v *keys.Vault) error {
 		var err error
 		if v.DeleteAt, err = retention(at, m.now, m.c.Profile.VaultRetention); err != nil {
+			return err
+		}
+		if err := m.holdsNoProtected(v); err != nil {
 			return err
 		}
 		pending, err := m.tx.Keys(store.KeyQuery{Vault: v.ID, State: keys.PendingDeletion})

@@ -165,6 +165,9 @@ func (s *Service) ScheduleVersionDeletion(ctx context.Context, c *Call, ref KeyR
 				Hint: "this is the key's current version: make a new version first",
 			}
 		}
+		if err := unprotected(k, keys.TypeVersion, v.ID, keys.ScheduleVersionDeletion); err != nil {
+			return err
+		}
 		v.DeleteAt, err = retention(at, m.now, m.c.Profile.VersionRetention)
 		return err
 	})

@@ -95,6 +95,7 @@ type KeyQuery struct {
 	Specs       []keys.Spec
 	Protection  keys.Protection
 	State       keys.State // as stored
+	Protected   bool       // only those with deletion protection
 	HideDeleted bool
 	WithHidden  bool // hidden keys too
 	Page        Page

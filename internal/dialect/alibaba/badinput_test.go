@@ -21,6 +21,8 @@ const (
 	noKey       = "404 Forbidden.KeyNotFound"
 	noVersion   = "404 Forbidden.KeyVersionNotFound"
 	noAlias     = "404 Forbidden.AliasNotFound"
+	noResource  = "404 InvalidResourceId.NotFound"
+	noInstance  = "403 Forbidden.DKMSInstanceNotFound"
 	notHere     = "400 UnsupportedOperation"
 	notByAlias  = "400 Unsupported.Alias"
 	overlong    = 9000
@@ -81,12 +83,46 @@ func badValues(idOnly bool) map[string]map[string]string {
 		"DryRun":                  each(badBooleans, isInvalid),
 		"RegionId":                each("cn-beijing cn-hangzhou2 CN-HANGZHOU {}", isInvalid),
 		"Format":                  each("YAML {} 1", "400 InvalidParameter.Format"),
+
+		"TagKeys":      with(each(`[ [1] {} [] , a,,b [""] ["a"]x`, isInvalid), text),
+		"ResourceType": with(map[string]string{"secret": notHere, "Key": isInvalid, "keys": isInvalid}, text),
+		"ResourceId.1": {
+			absent: isMissing, "": isInvalid, "not-an-id": noResource, "$theirKey": noResource, "alias/none": notByAlias, "$theirARN": isInvalid, "a b": isInvalid,
+		},
+		"ResourceId.0":                  {"x": isInvalid},
+		"ResourceId.51":                 {"$theirKey": isInvalid},
+		"ResourceId.02":                 {"$theirKey": isInvalid},
+		"Tag.1.Key":                     with(each("acs:x aliyun a,b é", "400 InvalidParameter.TagKey"), map[string]string{"": "400 InvalidParameter.TagKey", absent: "400 InvalidParameter.TagKey", strings.Repeat("x", 129): "400 InvalidParameter.TagKey"}),
+		"Tag.1.Value":                   with(each("a,b é {}", "400 InvalidParameter.TagValue"), map[string]string{strings.Repeat("x", 129): "400 InvalidParameter.TagValue"}),
+		"Tag.2.Key":                     {"a": "400 Duplicate.TagKey"},
+		"Tag.21.Key":                    {"b": isInvalid},
+		"TagKey.1":                      {absent: isMissing, "": isInvalid, strings.Repeat("x", overlong): isInvalid},
+		"TagKey.21":                     {"x": isInvalid},
+		"All":                           each(badBooleans, isInvalid),
+		"NextToken":                     each("x {} ????", isInvalid),
+		"SecretName":                    {"x": isInvalid},
+		"CertificateId":                 {"x": isInvalid},
+		"ProtectedResourceArn":          {absent: isMissing, "": isMissing, "x": isInvalid, "acs:kms:x": isInvalid, "$theirARN": noKey, "acs:kms:cn-hangzhou:1:key/x": noKey, "acs:kms:cn-beijing:1:key/x": noKey},
+		"EnableDeletionProtection":      with(each(badBooleans, isInvalid), text),
+		"DeletionProtectionDescription": long,
+		"KmsInstanceId":                 with(each("x kst- kst-none kst-aaaaaaaaaaaaaaaaaaaaaaaaaa KST-X", noInstance), with(map[string]string{"a b": isInvalid, "é": isInvalid}, text)),
+		"DKMSInstanceId":                with(each("x kst- kst-none kst-aaaaaaaaaaaaaaaaaaaaaaaaaa", noInstance), map[string]string{"a b": isInvalid}),
+		"Policy":                        {"{}": "400 Forbidden.KeyPolicyUnSupported"},
+		"PolicyName":                    {"other": "404 Forbidden.ResourceNotFound"},
 	}
 }
 
 // takes lists the parameters of each operation beside those in its row of the table of states.
 var takes = map[string]string{
-	"CreateKey":                       "KeySpec KeyUsage ProtectionLevel Origin Description Tags EnableAutomaticRotation RotationInterval",
+	"CreateKey":                       "KeySpec KeyUsage ProtectionLevel Origin Description Tags EnableAutomaticRotation RotationInterval DKMSInstanceId Policy",
+	"TagResource":                     "SecretName CertificateId",
+	"UntagResource":                   "SecretName CertificateId",
+	"TagResources":                    "ResourceId.0 ResourceId.51 ResourceId.02 Tag.2.Key Tag.21.Key",
+	"UntagResources":                  "ResourceId.0 ResourceId.51 ResourceId.02 TagKey.21 All",
+	"ListTagResources":                "ResourceId.0 ResourceId.51 ResourceId.02 Tag.21.Key NextToken",
+	"SetDeletionProtection":           "DeletionProtectionDescription",
+	"GetKeyPolicy":                    "PolicyName",
+	"ListKmsInstances":                "PageNumber PageSize",
 	"ListKeys":                        "PageNumber PageSize Filters",
 	"ListAliases":                     "PageNumber PageSize",
 	"ListAliasesByKeyId":              "PageNumber PageSize",
@@ -99,7 +135,8 @@ var takes = map[string]string{
 }
 
 // byIDOnly lists the operations that take a key's id and nothing else.
-var byIDOnly = strings.Fields("EnableKey DisableKey ScheduleKeyDeletion CancelKeyDeletion UpdateKeyDescription UpdateRotationPolicy CreateAlias UpdateAlias ListAliasesByKeyId")
+var byIDOnly = strings.Fields("EnableKey DisableKey ScheduleKeyDeletion CancelKeyDeletion UpdateKeyDescription UpdateRotationPolicy CreateAlias UpdateAlias ListAliasesByKeyId " +
+	"TagResource UntagResource ListResourceTags")
 
 // TestBadInput tries every bad value of every parameter of every operation, in both formats.
 // Nothing is answered with a 5xx, and everything in the cloud's form.
@@ -109,23 +146,23 @@ func TestBadInput(t *testing.T) {
 	their := c.callAs(t, c.Other, "CreateKey", "KeySpec=EC_P256").at("KeyMetadata.KeyId")
 	theirVersion := c.callAs(t, c.Other, "ListKeyVersions", "KeyId="+their).at("KeyVersions.KeyVersion.0.KeyVersionId")
 	foreign := strings.NewReplacer("$theirKey", their, "$theirVersion", theirVersion, "$theirARN", "acs:kms:cn-hangzhou:6543210987654321:key/"+their)
-	key, version := map[string]string{}, map[string]string{}
-	for spec, usage := range map[string]string{useSymmetric: usageEncrypt, useSign: usageSign, useEncrypt: usageEncrypt} {
-		key[spec] = c.newKey(t, "KeySpec="+spec, "KeyUsage="+usage)
-		version[spec] = c.oneVersion(t, key[spec])
-	}
-	blob := c.must(t, "Encrypt", "KeyId="+key[useSymmetric], "Plaintext=aGk=").at("CiphertextBlob")
-	c.must(t, "CreateAlias", "KeyId="+key[useSymmetric], "AliasName=alias/mine")
+	s := newStage(t, c)
+	c.must(t, "CreateAlias", "KeyId="+s.key[useSymmetric], "AliasName=alias/mine")
 	tried := 0
 	for _, row := range stateTable {
-		good := strings.Fields(strings.NewReplacer("$key", key[row.spec], "$version", version[row.spec], "$blob", blob,
-			"$alias", "alias/mine", "$new", "alias/other", "$digest", aDigest).Replace(row.params))
+		good := s.params(t, &row, "alias/mine", "alias/other")
 		names := append(strings.Fields(takes[row.operation]), "RegionId", "Format")
 		for _, p := range good {
 			name, _, _ := strings.Cut(p, "=")
 			names = append(names, name)
 		}
 		bad := badValues(slices.Contains(byIDOnly, row.operation))
+		if row.operation == "ListTagResources" {
+			delete(bad["ResourceId.1"], absent)
+		}
+		if row.operation == "GetKeyPolicy" { // ids and ARNs, but no alias
+			bad["KeyId"]["alias/none"] = notByAlias
+		}
 		for _, name := range names {
 			if len(bad[name]) == 0 {
 				t.Fatalf("no bad value for %s of %s", name, row.operation)

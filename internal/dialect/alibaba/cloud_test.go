@@ -319,6 +319,18 @@ func (c *cloud) change(t testing.TB, key string, f func(*keys.Key)) {
 	}
 }
 
+// newVault makes a vault of the first tenant, as other clouds do.
+func (c *cloud) newVault(t testing.TB, name string) keys.ID {
+	t.Helper()
+	call := c.Call(t, c.Tenant)
+	defer call.End()
+	v, err := c.CreateVault(context.Background(), call, kms.NewVault{Name: name, Kind: keys.SharedVault})
+	if err != nil {
+		t.Fatalf("create vault: %v", err)
+	}
+	return v.ID
+}
+
 // otherKey makes a key of another cloud's kind in the first tenant.
 func (c *cloud) otherKey(t testing.TB, spec keys.Spec, usages keys.Usage) string {
 	t.Helper()

@@ -34,31 +34,37 @@ const (
 	codeDryRunInvalid     code = "ValidationError"
 	codeDryRunDenied      code = "AccessDeniedError"
 
-	codeMissing          code = "MissingParameter"
-	codeInvalid          code = "InvalidParameter"
-	codeNoPermission     code = "Forbidden.NoPermission"
-	codeKeyNotFound      code = "Forbidden.KeyNotFound"
-	codeVersionNotFound  code = "Forbidden.KeyVersionNotFound"
-	codeAliasNotFound    code = "Forbidden.AliasNotFound"
-	codeResourceNotFound code = "Forbidden.ResourceNotFound"
-	codeInstanceNotFound code = "Forbidden.DKMSInstanceNotFound"
-	codeKeyPolicy        code = "Forbidden.KeyPolicyUnSupported"
-	codeAliasExists      code = "AliasAlreadyExists"
-	codeResourceExists   code = "Rejected.ResourceExist"
-	codeDisabled         code = "Rejected.Disabled"
-	codePendingDeletion  code = "Rejected.PendingDeletion"
-	codePendingImport    code = "Rejected.PendingImport"
-	codeStateUnavailable code = "Rejected.Unavailable"
-	codeStateModified    code = "Rejected.StateModifiedFailed"
-	codeProtected        code = "Rejected.DeletionProtection"
-	codeRejected         code = "Rejected.UnsupportedOperation"
-	codeLimit            code = "Rejected.LimitExceeded"
-	codeThrottled        code = "Rejected.Throttling"
-	codeAlias            code = "Unsupported.Alias"
-	codeProtection       code = "Unsupported.ProtectionLevel"
-	codeUnsupported      code = "UnsupportedOperation"
-	codeUnavailable      code = "ServiceUnavailableTemporary"
-	codeInternal         code = "InternalFailure"
+	codeMissing            code = "MissingParameter"
+	codeInvalid            code = "InvalidParameter"
+	codeNoPermission       code = "Forbidden.NoPermission"
+	codeKeyNotFound        code = "Forbidden.KeyNotFound"
+	codeVersionNotFound    code = "Forbidden.KeyVersionNotFound"
+	codeAliasNotFound      code = "Forbidden.AliasNotFound"
+	codeResourceIDNotFound code = "InvalidResourceId.NotFound"
+	codeTagKey             code = "InvalidParameter.TagKey"
+	codeTagValue           code = "InvalidParameter.TagValue"
+	codeTagTwice           code = "Duplicate.TagKey"
+	codeOpened             code = "Forbidden.Opened"
+	codeInstanceState      code = "Forbidden.DKMSInstanceStateInvalid"
+	codeResourceNotFound   code = "Forbidden.ResourceNotFound"
+	codeInstanceNotFound   code = "Forbidden.DKMSInstanceNotFound"
+	codeKeyPolicy          code = "Forbidden.KeyPolicyUnSupported"
+	codeAliasExists        code = "AliasAlreadyExists"
+	codeResourceExists     code = "Rejected.ResourceExist"
+	codeDisabled           code = "Rejected.Disabled"
+	codePendingDeletion    code = "Rejected.PendingDeletion"
+	codePendingImport      code = "Rejected.PendingImport"
+	codeStateUnavailable   code = "Rejected.Unavailable"
+	codeStateModified      code = "Rejected.StateModifiedFailed"
+	codeProtected          code = "Rejected.DeletionProtection"
+	codeRejected           code = "Rejected.UnsupportedOperation"
+	codeLimit              code = "Rejected.LimitExceeded"
+	codeThrottled          code = "Rejected.Throttling"
+	codeAlias              code = "Unsupported.Alias"
+	codeProtection         code = "Unsupported.ProtectionLevel"
+	codeUnsupported        code = "UnsupportedOperation"
+	codeUnavailable        code = "ServiceUnavailableTemporary"
+	codeInternal           code = "InternalFailure"
 )
 
 // answer is what a code looks like on the wire. A "%s" in the message stands for the field.
@@ -94,31 +100,37 @@ var answers = map[code]answer{
 	codeDryRunInvalid:     {http.StatusBadRequest, "The request would have failed, and the DryRun parameter is set."},
 	codeDryRunDenied:      {http.StatusForbidden, "The request would have been denied, and the DryRun parameter is set."},
 
-	codeMissing:          {http.StatusBadRequest, `The parameter "%s" is needed but not provided.`},
-	codeInvalid:          {http.StatusBadRequest, messageInvalid},
-	codeNoPermission:     {http.StatusForbidden, "This operation is forbidden by permission system."},
-	codeKeyNotFound:      {http.StatusNotFound, "The specified Key is not found."},
-	codeVersionNotFound:  {http.StatusNotFound, "The specified Key version is not found."},
-	codeAliasNotFound:    {http.StatusNotFound, "The specified Alias is not found."},
-	codeResourceNotFound: {http.StatusNotFound, "Resource not found."},
-	codeInstanceNotFound: {http.StatusForbidden, "The specified DKMS Instance is not found."},
-	codeKeyPolicy:        {http.StatusBadRequest, "The specified key does not support key policy."},
-	codeAliasExists:      {http.StatusBadRequest, "AliasName Already Exists."},
-	codeResourceExists:   {http.StatusConflict, "The resource already exists."},
-	codeDisabled:         {http.StatusConflict, messageState + "Disabled."},
-	codePendingDeletion:  {http.StatusConflict, messageState + "PendingDeletion."},
-	codePendingImport:    {http.StatusConflict, messageState + "PendingImport."},
-	codeStateUnavailable: {http.StatusConflict, messageState + "Unavailable."},
-	codeStateModified:    {http.StatusConflict, "Keystate modified failed."},
-	codeProtected:        {http.StatusConflict, "The key is protected from deletion."},
-	codeRejected:         {http.StatusBadRequest, "Unsupported operation."},
-	codeLimit:            {http.StatusBadRequest, "The request was rejected because user create resource limit was exceeded."},
-	codeThrottled:        {http.StatusTooManyRequests, "QPS Limit Exceeded"},
-	codeAlias:            {http.StatusBadRequest, "Alias is not valid for this api."},
-	codeProtection:       {http.StatusBadRequest, "This protection level is not valid for this region"},
-	codeUnsupported:      {http.StatusBadRequest, "This action is not supported."},
-	codeUnavailable:      {http.StatusServiceUnavailable, "Service Unavailable Temporary"},
-	codeInternal:         {http.StatusInternalServerError, "Internal Failure."},
+	codeMissing:            {http.StatusBadRequest, `The parameter "%s" is needed but not provided.`},
+	codeInvalid:            {http.StatusBadRequest, messageInvalid},
+	codeNoPermission:       {http.StatusForbidden, "This operation is forbidden by permission system."},
+	codeKeyNotFound:        {http.StatusNotFound, "The specified Key is not found."},
+	codeVersionNotFound:    {http.StatusNotFound, "The specified Key version is not found."},
+	codeAliasNotFound:      {http.StatusNotFound, "The specified Alias is not found."},
+	codeResourceIDNotFound: {http.StatusNotFound, "The specified ResourceId is not found."},
+	codeTagKey:             {http.StatusBadRequest, messageInvalid},
+	codeTagValue:           {http.StatusBadRequest, messageInvalid},
+	codeTagTwice:           {http.StatusBadRequest, "The specified tagKey is duplicate."},
+	codeOpened:             {http.StatusBadRequest, "Your kms service has been opened."},
+	codeInstanceState:      {http.StatusForbidden, "The DKMS instance state is invalid."},
+	codeResourceNotFound:   {http.StatusNotFound, "Resource not found."},
+	codeInstanceNotFound:   {http.StatusForbidden, "The specified DKMS Instance is not found."},
+	codeKeyPolicy:          {http.StatusBadRequest, "The specified key does not support key policy."},
+	codeAliasExists:        {http.StatusBadRequest, "AliasName Already Exists."},
+	codeResourceExists:     {http.StatusConflict, "The resource already exists."},
+	codeDisabled:           {http.StatusConflict, messageState + "Disabled."},
+	codePendingDeletion:    {http.StatusConflict, messageState + "PendingDeletion."},
+	codePendingImport:      {http.StatusConflict, messageState + "PendingImport."},
+	codeStateUnavailable:   {http.StatusConflict, messageState + "Unavailable."},
+	codeStateModified:      {http.StatusConflict, "Keystate modified failed."},
+	codeProtected:          {http.StatusConflict, "The key is protected from deletion."},
+	codeRejected:           {http.StatusBadRequest, "Unsupported operation."},
+	codeLimit:              {http.StatusBadRequest, "The request was rejected because user create resource limit was exceeded."},
+	codeThrottled:          {http.StatusTooManyRequests, "QPS Limit Exceeded"},
+	codeAlias:              {http.StatusBadRequest, "Alias is not valid for this api."},
+	codeProtection:         {http.StatusBadRequest, "This protection level is not valid for this region"},
+	codeUnsupported:        {http.StatusBadRequest, "This action is not supported."},
+	codeUnavailable:        {http.StatusServiceUnavailable, "Service Unavailable Temporary"},
+	codeInternal:           {http.StatusInternalServerError, "Internal Failure."},
 
 	// A common parameter that is absent has a code of its own.
 	missingCommon("Action"):           {http.StatusBadRequest, messageMandatory},

@@ -49,6 +49,9 @@ func TestGaps(t *testing.T) {
 			if op.Gap == "" {
 				continue
 			}
+			if op.Name == "SetKeyPolicy" {
+				continue // it has a refusal of its own: see TestKeyPolicy
+			}
 			r := c.call(t, op.Name)
 			if r.code() != "400 UnsupportedOperation" || r.at("Message") != "This action is not supported." {
 				t.Errorf("%s: %s", op.Name, r)

@@ -12,48 +12,6 @@ import (
 	"claviger/internal/kms"
 )
 
-var errTag = errors.New("not a tag")
-
-// tag reads one {"TagKey","TagValue"}.
-func (j *jsonText) tag() (key, value string, err error) {
-	seen := map[string]bool{}
-	err = j.object(func(name string) error {
-		if seen[name] {
-			return errJSONTwice
-		}
-		seen[name] = true
-		text, err := j.text()
-		switch name {
-		case "TagKey":
-			key = text
-		case "TagValue":
-			value = text
-		default:
-			return errTag
-		}
-		return err
-	})
-	if err == nil && (key == "" || !tagText(key) || !tagText(value) || strings.HasPrefix(key, "aliyun") || strings.HasPrefix(key, "acs:")) {
-		err = errTag
-	}
-	return key, value, err
-}
-
-func tagText(s string) bool {
-	if len(s) > 128 {
-		return false
-	}
-	for i := range len(s) {
-		c := s[i]
-		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte(`/\_-.+=:@`, c) >= 0:
-		default:
-			return false
-		}
-	}
-	return true
-}
-
 const maxFilters = 10 // of filters, and of values of each
 
 // filters are what ListKeys is asked to narrow its list to: filter key → the values, of which
@@ -121,30 +79,43 @@ func (j *jsonText) filter(into filters) error {
 	return nil
 }
 
-// match makes the predicate of the filters. Aliases are looked up first: a name that is not
-// there matches no key.
+// known is what has to be looked up to tell whether a key matches.
+type known struct {
+	account string
+	aliased map[keys.ID]bool
+	vaults  map[string]keys.ID // by the name of their instance
+}
+
+// match makes the predicate of the filters. Aliases and instances are looked up first: a name
+// that is not there matches no key.
 func (d *Dialect) match(ctx context.Context, c *kms.Call, f filters) (func(*kms.Key) bool, error) {
-	aliased := map[keys.ID]bool{}
+	n := &known{aliased: map[keys.ID]bool{}, vaults: map[string]keys.ID{}}
 	for _, name := range f["AliasName"] {
 		if !validAlias(name) {
 			continue
 		}
 		k, err := d.service.Key(ctx, c, kms.KeyRef{Alias: name, Accept: Visible, HideDeleted: true})
-		switch {
-		case keys.IsKind(err, keys.KindNotFound):
-		case err != nil:
+		if err == nil {
+			n.aliased[k.ID] = true
+		} else if !keys.IsKind(err, keys.KindNotFound) {
 			return nil, err
-		default:
-			aliased[k.ID] = true
 		}
 	}
-	account, err := d.service.TenantName(ctx, c.Who.Tenant, Name)
-	if err != nil {
+	for _, name := range f["DKMSInstanceId"] {
+		v, err := d.service.Vault(ctx, c, ParseInstanceName(name))
+		if err == nil {
+			n.vaults[name] = v.ID
+		} else if !keys.IsKind(err, keys.KindNotFound) {
+			return nil, err
+		}
+	}
+	var err error
+	if n.account, err = d.service.TenantName(ctx, c.Who.Tenant, Name); err != nil {
 		return nil, err
 	}
 	return func(k *kms.Key) bool {
 		for key, values := range f {
-			if len(values) > 0 && !slices.ContainsFunc(values, func(v string) bool { return hasProperty(k, key, v, account, aliased) }) {
+			if len(values) > 0 && !slices.ContainsFunc(values, func(v string) bool { return n.has(k, key, v) }) {
 				return false
 			}
 		}
@@ -152,8 +123,8 @@ func (d *Dialect) match(ctx context.Context, c *kms.Call, f filters) (func(*kms.
 	}, nil
 }
 
-// hasProperty reports whether the key has value as the property that a filter's key names.
-func hasProperty(k *kms.Key, key, value, account string, aliased map[keys.ID]bool) bool {
+// has reports whether the key has value as the property that a filter's key names.
+func (n *known) has(k *kms.Key, key, value string) bool {
 	switch key {
 	case "KeyState":
 		return nameOfState(k.State) == value
@@ -165,12 +136,14 @@ func hasProperty(k *kms.Key, key, value, account string, aliased map[keys.ID]boo
 		return string(k.Protection) == value
 	case "CreatorType":
 		return value == "User"
+	case "DKMSInstanceId":
+		return n.vaults[value] == k.Vault
 	case "keyId":
 		return KeyName(k.ID) == value
 	case "AliasName":
-		return aliased[k.ID]
+		return n.aliased[k.ID]
 	case "Creator":
-		return value == account
+		return value == n.account
 	case "TagKey":
 		_, ok := k.Tags.Plain[value]
 		return ok
@@ -181,5 +154,5 @@ func hasProperty(k *kms.Key, key, value, account string, aliased map[keys.ID]boo
 			}
 		}
 	}
-	return false // DKMSInstanceId: no key is in an instance
+	return false
 }

@@ -127,12 +127,12 @@ func TestTags(t *testing.T) {
 		`[{"TagKey":"a/\\_-.+=:@9","TagValue":""},{"TagValue":"2","TagKey":"b"}]`: {`a/\_-.+=:@9`: "", "b": "2"},
 	} {
 		r := reader{p: parsed(t, "", "Tags="+strings.NewReplacer("+", "%2B").Replace(in))}
-		if got := r.tags("Tags"); r.err != nil || !maps.Equal(got, want) {
+		if got := r.tags("Tags", maxTags); r.err != nil || !maps.Equal(got, want) {
 			t.Errorf("%s: %v, %v", in, got, r.err)
 		}
 	}
 	r := reader{p: &params{list: []param{{name: "Tags", value: many(20)}}}}
-	if got := r.tags("Tags"); r.err != nil || len(got) != 20 {
+	if got := r.tags("Tags", maxTags); r.err != nil || len(got) != 20 {
 		t.Errorf("20 tags: %v, %v", got, r.err)
 	}
 	for _, in := range []string{
@@ -142,7 +142,7 @@ func TestTags(t *testing.T) {
 		`[{"TagKey":"` + strings.Repeat("k", 129) + `","TagValue":"b"}]`, `[{"TagKey":"a","TagKey":"b"}]`, `null`,
 	} {
 		r := reader{p: &params{list: []param{{name: "Tags", value: in}}}}
-		if got := r.tags("Tags"); r.err == nil {
+		if got := r.tags("Tags", maxTags); r.err == nil {
 			t.Errorf("%s is accepted as %v", in, got)
 		}
 	}
@@ -155,7 +155,7 @@ func FuzzFilters(f *testing.F) {
 		p := &params{list: []param{{name: "Filters", value: s}, {name: "Tags", value: s}}}
 		for _, read := range []func(*reader) bool{
 			func(r *reader) bool { return len(r.filters("Filters")) > 0 },
-			func(r *reader) bool { return len(r.tags("Tags")) > 0 },
+			func(r *reader) bool { return len(r.tags("Tags", maxTags)) > 0 },
 		} {
 			r := reader{p: p}
 			if some := read(&r); r.err != nil && some {

@@ -4,7 +4,6 @@ package alibaba
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"claviger/internal/keys"
@@ -41,9 +40,12 @@ func (q *createKeyRequest) read(r *reader) {
 	}
 	k.Description = r.counted("Description", maxDescription)
 	k.Rotation = r.rotation()
-	k.Tags.Plain = r.tags("Tags")
-	r.refused("DKMSInstanceId", refuse(keys.KindInvalid, codeInstanceNotFound, "DKMSInstanceId", "there are no KMS instances here: leave DKMSInstanceId out"))
-	r.refused("Policy", refuse(keys.KindInvalid, codeKeyPolicy, "Policy", "key policies are not supported: rights come from roles and grants"))
+	k.Tags.Plain = r.tags("Tags", maxTags)
+	if v, _ := r.optional("DKMSInstanceId"); v != "" {
+		vault := r.instanceID("DKMSInstanceId")
+		k.Vault, k.VaultName = vault.ID, vault.External
+	}
+	r.refused("Policy", noKeyPolicy("Policy"))
 	r.refused("KeyStorageMechanism", keys.Invalid("KeyStorageMechanism", "KeyStorageMechanism is for keys of a hardware instance"))
 }
 
@@ -187,37 +189,4 @@ func (q *rotationPolicyRequest) read(r *reader) {
 func (d *Dialect) updateRotationPolicy(ctx context.Context, c *kms.Call, q *rotationPolicyRequest) (nothing, error) {
 	_, err := d.service.SetRotation(ctx, c, q.key, q.policy)
 	return nothing{}, err
-}
-
-const maxTags = 20
-
-// tags reads CreateKey's tags: a JSON array of {"TagKey","TagValue"}.
-func (r *reader) tags(name string) map[string]string {
-	v, _ := r.optional(name)
-	if v == "" {
-		return nil
-	}
-	j := jsonText{s: v}
-	var out map[string]string
-	err := j.array(func() error {
-		key, value, err := j.tag()
-		if err != nil {
-			return err
-		}
-		if _, twice := out[key]; twice {
-			return errJSONTwice
-		}
-		if out == nil {
-			out = map[string]string{}
-		}
-		out[key] = value
-		return nil
-	})
-	if err != nil || !j.end() || len(out) > maxTags {
-		r.invalid(name, fmt.Sprintf(
-			`%s takes a JSON array of at most %d {"TagKey":"..","TagValue":".."}: up to 128 letters, digits and /\_-.+=:@ each, every key once and not beginning with aliyun or acs:`,
-			name, maxTags))
-		return nil
-	}
-	return out
 }

@@ -63,18 +63,3 @@ func (d *Dialect) listKeys(ctx context.Context, c *kms.Call, q *listKeysRequest)
 	}
 	return &keyList{paged{q.page, list.Total}, list.Items, d.cfg.Regions[c.Region], account}, nil
 }
-
-type regionsRequest struct{}
-
-func (*regionsRequest) read(*reader) {}
-
-// regionList is the answer of DescribeRegions.
-type regionList []string
-
-func (a regionList) write(d *document) {
-	d.list("Regions", "Region", len(a), func(i int) { d.text("RegionId", a[i]) })
-}
-
-func (d *Dialect) describeRegions(context.Context, *kms.Call, *regionsRequest) (regionList, error) {
-	return d.regions, nil
-}

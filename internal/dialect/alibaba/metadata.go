@@ -15,6 +15,7 @@ import (
 type keyMetadata struct {
 	*kms.Key
 	region, account string // the cloud's names
+	instance        string // "" outside of instances
 	protection      bool   // show the deletion protection, as DescribeKey does
 }
 
@@ -23,7 +24,11 @@ func (d *Dialect) metadata(ctx context.Context, k *kms.Key, protection bool) (*k
 	if err != nil {
 		return nil, err
 	}
-	return &keyMetadata{Key: k, region: d.cfg.Regions[k.Region], account: account, protection: protection}, nil
+	m := &keyMetadata{Key: k, region: d.cfg.Regions[k.Region], account: account, protection: protection}
+	if !k.InVault.Default {
+		m.instance, err = d.instanceName(ctx, k.Vault)
+	}
+	return m, err
 }
 
 func (m *keyMetadata) about() *keys.Key { return &m.Key.Key }
@@ -56,6 +61,9 @@ func (m *keyMetadata) members(d *document) {
 		deleteAt = m.DeleteAt
 	}
 	d.time("DeleteDate", deleteAt)
+	if m.instance != "" {
+		d.text("DKMSInstanceId", m.instance)
+	}
 	if m.protection {
 		protected := "Disabled"
 		if m.DeletionProtected {

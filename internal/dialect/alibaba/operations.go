@@ -4,6 +4,7 @@ package alibaba
 
 import (
 	"context"
+	"slices"
 
 	"claviger/internal/dialect"
 	"claviger/internal/keys"
@@ -24,6 +25,12 @@ func gaps(reason string, names ...string) []dialect.Operation {
 	return out
 }
 
+// gap marks an operation that always refuses, but not as unknown to this server.
+func gap(op dialect.Operation, reason string) dialect.Operation {
+	op.Gap = reason
+	return op
+}
+
 // operations is the table: every operation that any of the cloud's clients knows, as its
 // documentation divides them.
 func (d *Dialect) operations() []dialect.Group {
@@ -37,14 +44,23 @@ func (d *Dialect) operations() []dialect.Group {
 			op("ListAliases", classManage, keys.ListAliases, d.listAliases),
 			op("ListAliasesByKeyId", classManage, keys.ListAliases, d.listAliasesByKeyID),
 		}},
-		{Name: "Tag", Operations: gaps("tags are set by CreateKey only",
-			"TagResource", "UntagResource", "ListResourceTags", "TagResources", "UntagResources", "ListTagResources")},
-		{Name: "Policy", Operations: gaps("rights come from roles and grants",
-			"GetKeyPolicy", "SetKeyPolicy", "GetSecretPolicy", "SetSecretPolicy")},
-		{Name: "Service", Operations: append([]dialect.Operation{
+		{Name: "Tag", Operations: []dialect.Operation{
+			op("TagResource", classManage, keys.TagKey, d.tagResource),
+			op("UntagResource", classManage, keys.TagKey, d.untagResource),
+			op("ListResourceTags", classManage, keys.ReadKey, d.listResourceTags),
+			op("TagResources", classManage, keys.TagKey, d.tagResources),
+			op("UntagResources", classManage, keys.TagKey, d.untagResources),
+			op("ListTagResources", classManage, keys.ListKeys, d.listTagResources),
+		}},
+		{Name: "Policy", Operations: append([]dialect.Operation{
+			op("GetKeyPolicy", classManage, keys.ReadKey, d.getKeyPolicy),
+			gap(op("SetKeyPolicy", classManage, keys.ReadKey, d.setKeyPolicy), "rights come from roles and grants"),
+		}, gaps("secrets are not kept here", "GetSecretPolicy", "SetSecretPolicy")...)},
+		{Name: "Service", Operations: []dialect.Operation{
 			op("DescribeRegions", classManage, "", d.describeRegions),
-		}, gaps("there is no account to open or bill",
-			"DescribeAccountKmsStatus", "OpenKmsService")...)},
+			op("DescribeAccountKmsStatus", classManage, "", d.describeAccountStatus),
+			op("OpenKmsService", classManage, "", d.openService),
+		}},
 		{Name: "Secret", Operations: gaps("secrets are not kept here",
 			"CreateSecret", "DescribeSecret", "ListSecrets", "UpdateSecret", "DeleteSecret", "RestoreSecret", "GetSecretValue",
 			"PutSecretValue", "ListSecretVersionIds", "UpdateSecretVersionStage", "UpdateSecretRotationPolicy", "RotateSecret",
@@ -53,10 +69,15 @@ func (d *Dialect) operations() []dialect.Group {
 			"CreateCertificate", "UploadCertificate", "GetCertificate", "DescribeCertificate", "UpdateCertificateStatus",
 			"DeleteCertificate", "CertificatePublicKeyEncrypt", "CertificatePrivateKeyDecrypt", "CertificatePrivateKeySign",
 			"CertificatePublicKeyVerify")},
-		{Name: "Instance", Operations: gaps("there are no KMS instances here",
-			"ConnectKmsInstance", "UpdateKmsInstanceBindVpc", "GetKmsInstance", "ListKmsInstances", "GetDefaultKmsInstance",
-			"ReleaseKmsInstance", "GetKmsInstanceQuotaInfos")},
-		{Name: "Access point and network", Operations: gaps("there are no KMS instances here",
+		{Name: "Instance", Operations: slices.Concat([]dialect.Operation{
+			op("GetKmsInstance", classManage, keys.ReadVault, d.getInstance),
+			op("ListKmsInstances", classManage, keys.ListVaults, d.listInstances),
+			op("GetDefaultKmsInstance", classManage, keys.ReadVault, d.getDefaultInstance),
+		},
+			gaps("an instance is a vault, ready as soon as it is made; there are no VPCs", "ConnectKmsInstance", "UpdateKmsInstanceBindVpc"),
+			gaps("a vault is deleted through OCI's API, after its retention", "ReleaseKmsInstance"),
+			gaps("vaults have no quotas of their own", "GetKmsInstanceQuotaInfos"))},
+		{Name: "Access point and network", Operations: gaps("rights come from roles and grants; an instance has no gateway of its own",
 			"CreateApplicationAccessPoint", "DescribeApplicationAccessPoint", "ListApplicationAccessPoints",
 			"UpdateApplicationAccessPoint", "DeleteApplicationAccessPoint", "CreateClientKey", "GetClientKey", "ListClientKeys",
 			"DeleteClientKey", "CreateNetworkRule", "DescribeNetworkRule", "ListNetworkRules", "UpdateNetworkRule",
@@ -79,7 +100,7 @@ func (d *Dialect) keyOperations() []dialect.Operation {
 		op("DescribeKeyVersion", classManage, keys.ReadVersion, d.describeKeyVersion),
 		op("ListKeyVersions", classManage, keys.ListVersions, d.listKeyVersions),
 		op("UpdateRotationPolicy", classManage, keys.SetRotation, d.updateRotationPolicy),
-		dialect.Unsupported("SetDeletionProtection", "SetDeletionProtection", "deletion protection cannot be set yet"),
+		op("SetDeletionProtection", classManage, keys.SetProtection, d.setDeletionProtection),
 	}, gaps("key material is made here, not imported", "GetParametersForImport", "ImportKeyMaterial", "DeleteKeyMaterial")...)
 }
 
@@ -97,5 +118,5 @@ func (d *Dialect) cryptoOperations() []dialect.Operation {
 		dialect.Unsupported("ReEncrypt", "ReEncrypt", "decrypt and encrypt instead"),
 	}, append(gaps("data keys are not exported under other keys", "ExportDataKey", "GenerateAndExportDataKey"),
 		append(gaps("there are no HMAC keys", "GenerateMac", "VerifyMac"),
-			gaps("there are no KMS instances here", "GetManagedDataKey", "ListManagedDataKeyVersions")...)...)...)
+			gaps("the cloud's own services manage these data keys", "GetManagedDataKey", "ListManagedDataKeyVersions")...)...)...)
 }

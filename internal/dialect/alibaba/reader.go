@@ -5,7 +5,9 @@ package alibaba
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -94,6 +96,38 @@ func (r *reader) boolean(name string) (value, sent bool) {
 	}
 	r.invalid(name, name+" takes true or false")
 	return false, true
+}
+
+// elements reads a repeat list: name.N, whose one member is called "", or name.N.Member for
+// the given members, with N from 1 to most. The elements come in the order of N.
+func (r *reader) elements(name string, most int, members ...string) []map[string]string {
+	found := map[int]map[string]string{}
+	for i := range r.p.list {
+		q := &r.p.list[i]
+		rest, ok := strings.CutPrefix(q.name, name+".")
+		if !ok {
+			continue
+		}
+		number, member, _ := strings.Cut(rest, ".")
+		if !slices.Contains(members, member) {
+			continue
+		}
+		q.used = true
+		n, err := digits(number)
+		if err != nil || n < 1 || n > most || strconv.Itoa(n) != number {
+			r.invalid(name, fmt.Sprintf("%s is a list of at most %d: %s.1, %s.2 and so on", name, most, name, name))
+			return nil
+		}
+		if found[n] == nil {
+			found[n] = map[string]string{}
+		}
+		found[n][member] = q.value
+	}
+	out := make([]map[string]string, 0, len(found))
+	for _, n := range slices.Sorted(maps.Keys(found)) {
+		out = append(out, found[n])
+	}
+	return out
 }
 
 // dry reads DryRun.
@@ -212,10 +246,13 @@ func parseInterval(s string) (time.Duration, bool) {
 }
 
 // page reads PageNumber and PageSize.
-func (r *reader) page() page {
+func (r *reader) page() page { return r.pageOf(defaultPageSize) }
+
+// pageOf is page with another size where the request does not say.
+func (r *reader) pageOf(size int) page {
 	return page{
 		number: r.integer("PageNumber", 1, 1, maxPage),
-		size:   r.integer("PageSize", defaultPageSize, 1, maxPageSize),
+		size:   r.integer("PageSize", size, 1, maxPageSize),
 	}
 }
 

@@ -11,8 +11,9 @@ import (
 )
 
 // keyID reads a parameter that takes a key's id and nothing else.
-func (r *reader) keyID(name string) kms.KeyRef {
-	v := r.text(name)
+func (r *reader) keyID(name string) kms.KeyRef { return r.asKeyID(name, r.text(name)) }
+
+func (r *reader) asKeyID(name, v string) kms.KeyRef {
 	switch {
 	case r.err != nil:
 	case IsAlias(v), strings.HasPrefix(v, arnPrefix) && strings.Contains(v, ":"+aliasPrefix):

@@ -3,6 +3,7 @@
 package alibaba
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -17,14 +18,20 @@ const (
 	isPending    = "409 Rejected.PendingDeletion"
 	isForImport  = "409 Rejected.PendingImport"
 	wrongState   = "409 Rejected.StateModifiedFailed"
+	isOpen       = "400 Forbidden.Opened"
 	useSymmetric = "Aliyun_AES_256"
 	useSign      = "EC_P256"
 	useEncrypt   = "RSA_2048"
 )
 
+// useInstance is the spec of rows that are about a symmetric key in a vault that is not the
+// default one.
+const useInstance = "instance"
+
 // stateRow is a row of the cloud's table of operations by key state: Enabled, Disabled,
-// PendingDeletion, PendingImport. In params, $key, $version, $alias and $blob stand for the
-// key's own.
+// PendingDeletion, PendingImport. In params, which have blanks between them, $key, $arn,
+// $version, $alias and $blob stand for the key's own, $new for an alias that is not there,
+// $instance for the vault that is not the default one.
 type stateRow struct {
 	operation, spec, params                   string
 	enabled, disabled, pending, pendingImport string
@@ -58,45 +65,81 @@ var stateTable = []stateRow{
 	{"AsymmetricSign", useSign, "KeyId=$key KeyVersionId=$version Algorithm=ECDSA_SHA_256 Digest=$digest", ok, isDisabled, isPending, isForImport},
 	{"AsymmetricVerify", useSign, "KeyId=$key KeyVersionId=$version Algorithm=ECDSA_SHA_256 Digest=$digest Value=$blob", ok, isDisabled, isPending, isForImport},
 	{"GetPublicKey", useSign, "KeyId=$key KeyVersionId=$version", ok, isDisabled, isPending, isForImport},
+
+	{"TagResource", useSymmetric, `KeyId=$key Tags=[{"TagKey":"a","TagValue":"b"}]`, ok, ok, isPending, ok},
+	{"UntagResource", useSymmetric, `KeyId=$key TagKeys=["z"]`, ok, ok, isPending, ok},
+	{"ListResourceTags", useSymmetric, "KeyId=$key", ok, ok, ok, ok},
+	{"TagResources", useSymmetric, "RegionId=cn-hangzhou ResourceType=key ResourceId.1=$key Tag.1.Key=a Tag.1.Value=b", ok, ok, isPending, ok},
+	{"UntagResources", useSymmetric, "RegionId=cn-hangzhou ResourceType=key ResourceId.1=$key TagKey.1=z", ok, ok, isPending, ok},
+	{"ListTagResources", useSymmetric, "RegionId=cn-hangzhou ResourceType=key ResourceId.1=$key", ok, ok, ok, ok},
+	{"SetDeletionProtection", useSymmetric, "ProtectedResourceArn=$arn EnableDeletionProtection=false", ok, ok, isPending, ok},
+	{"GetKeyPolicy", useInstance, "KeyId=$key", ok, ok, ok, ok},
+	{"DescribeAccountKmsStatus", useSymmetric, "", ok, ok, ok, ok},
+	{"OpenKmsService", useSymmetric, "", isOpen, isOpen, isOpen, isOpen},
+	{"ListKmsInstances", useSymmetric, "", ok, ok, ok, ok},
+	{"GetKmsInstance", useSymmetric, "KmsInstanceId=$instance", ok, ok, ok, ok},
+	{"GetDefaultKmsInstance", useSymmetric, "", ok, ok, ok, ok},
 }
 
 var aDigest = strings.Repeat("A", 43) + "="
+
+// stage has what the rows of the table need: a key of each spec that they name.
+type stage struct {
+	key, version, blob map[string]string // by spec
+	instance           string
+}
+
+func newStage(t testing.TB, c *cloud, params ...string) *stage {
+	t.Helper()
+	s := &stage{key: map[string]string{}, version: map[string]string{}, blob: map[string]string{}, instance: InstanceName(c.newVault(t, "stage"))}
+	for spec, usage := range map[string]string{useSymmetric: usageEncrypt, useSign: usageSign, useEncrypt: usageEncrypt} {
+		s.key[spec] = c.newKey(t, append(params, "KeySpec="+spec, "KeyUsage="+usage)...)
+	}
+	s.key[useInstance] = c.newKey(t, append(params, "DKMSInstanceId="+s.instance)...)
+	for spec, key := range s.key {
+		s.version[spec] = c.oneVersion(t, key)
+	}
+	s.blob[useSymmetric] = c.must(t, "Encrypt", "KeyId="+s.key[useSymmetric], "Plaintext=aGk=").at("CiphertextBlob")
+	s.blob[useEncrypt] = c.must(t, "AsymmetricEncrypt", "KeyId="+s.key[useEncrypt], "KeyVersionId="+s.version[useEncrypt],
+		"Algorithm=RSAES_OAEP_SHA_256", "Plaintext=aGk=").at("CiphertextBlob")
+	s.blob[useSign] = c.must(t, "AsymmetricSign", "KeyId="+s.key[useSign], "KeyVersionId="+s.version[useSign],
+		"Algorithm=ECDSA_SHA_256", "Digest="+aDigest).at("Value")
+	return s
+}
+
+// params are a row's parameters.
+func (s *stage) params(t testing.TB, row *stateRow, alias, fresh string) []string {
+	t.Helper()
+	key := s.key[row.spec]
+	return strings.Fields(strings.NewReplacer("$key", key, "$arn", KeyARN(testRegion, "1234567890123456", mustID(t, key)),
+		"$version", s.version[row.spec], "$blob", s.blob[row.spec], "$alias", alias, "$new", fresh, "$digest", aDigest,
+		"$instance", s.instance).Replace(row.params))
+}
 
 // TestStateTable tries every operation in every key state.
 func TestStateTable(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
-	key, version, blob := map[string]string{}, map[string]string{}, map[string]string{}
-	for spec, usage := range map[string]string{useSymmetric: usageEncrypt, useSign: usageSign, useEncrypt: usageEncrypt} {
-		key[spec] = c.newKey(t, "KeySpec="+spec, "KeyUsage="+usage)
-		version[spec] = c.oneVersion(t, key[spec])
-	}
-	blob[useSymmetric] = c.must(t, "Encrypt", "KeyId="+key[useSymmetric], "Plaintext=aGk=").at("CiphertextBlob")
-	blob[useEncrypt] = c.must(t, "AsymmetricEncrypt", "KeyId="+key[useEncrypt], "KeyVersionId="+version[useEncrypt],
-		"Algorithm=RSAES_OAEP_SHA_256", "Plaintext=aGk=").at("CiphertextBlob")
-	blob[useSign] = c.must(t, "AsymmetricSign", "KeyId="+key[useSign], "KeyVersionId="+version[useSign],
-		"Algorithm=ECDSA_SHA_256", "Digest="+aDigest).at("Value")
+	s := newStage(t, c)
 	c.advance(t, 8*keys.Day)
 	for _, row := range stateTable {
 		for state, want := range map[keys.State]string{
 			keys.Enabled: row.enabled, keys.Disabled: row.disabled, keys.PendingDeletion: row.pending, keys.PendingImport: row.pendingImport,
 		} {
 			alias := "alias/" + row.operation + "-" + string(state)
-			c.change(t, key[row.spec], func(k *keys.Key) { k.State, k.Before, k.DeleteAt = keys.Enabled, "", time.Time{} })
-			c.must(t, "CreateAlias", "KeyId="+key[row.spec], "AliasName="+alias)
-			c.change(t, key[row.spec], func(k *keys.Key) {
+			c.change(t, s.key[row.spec], func(k *keys.Key) { k.State, k.Before, k.DeleteAt = keys.Enabled, "", time.Time{} })
+			c.must(t, "CreateAlias", "KeyId="+s.key[row.spec], "AliasName="+alias)
+			c.change(t, s.key[row.spec], func(k *keys.Key) {
 				k.State = state
 				if state == keys.PendingDeletion {
 					k.Before, k.DeleteAt = keys.Enabled, c.Now().Add(10*keys.Day)
 				}
 			})
-			replace := strings.NewReplacer("$key", key[row.spec], "$version", version[row.spec], "$blob", blob[row.spec], "$alias", alias,
-				"$new", alias+"-new", "$digest", aDigest)
-			r := c.call(t, row.operation, strings.Fields(replace.Replace(row.params))...)
+			r := c.call(t, row.operation, s.params(t, &row, alias, alias+"-new")...)
 			if r.code() != want {
 				t.Errorf("%s while %s: %s, want %s", row.operation, state, r, want)
 			}
-			if want != ok && want != wrongState && !strings.HasSuffix(r.at("Message"), "because the key state is "+nameOfState(state)+".") {
+			if r.status == http.StatusConflict && want != wrongState && !strings.HasSuffix(r.at("Message"), "because the key state is "+nameOfState(state)+".") {
 				t.Errorf("%s while %s: %s", row.operation, state, r.at("Message"))
 			}
 		}

@@ -198,6 +198,9 @@ func (t *tx) Keys(q store.KeyQuery) ([]*keys.Key, error) {
 	if q.State != "" {
 		c.and("state = ?", &q.State)
 	}
+	if q.Protected {
+		c.and("deletion_protected = 1")
+	}
 	if q.HideDeleted {
 		c.and(live)
 	}

@@ -99,6 +99,7 @@ func keyZoo(t *testing.T, s store.Store, b *basis) []*keys.Key {
 		if i%5 == 0 {
 			k.Protection = keys.HSM
 		}
+		k.DeletionProtected = i%7 == 0
 		if i%6 == 0 {
 			k.State, k.DeleteAt = keys.Deleted, at
 		}
@@ -212,6 +213,7 @@ func testFilters(t *testing.T, open func(testing.TB) store.Store) {
 			return k.Region == home && k.Spec != keys.RSA2048
 		}},
 		{store.KeyQuery{Protection: keys.HSM}, func(k *keys.Key) bool { return k.Protection == keys.HSM }},
+		{store.KeyQuery{Vault: second, Protected: true}, func(k *keys.Key) bool { return k.Vault == second && k.DeletionProtected }},
 		{store.KeyQuery{HideDeleted: true}, func(k *keys.Key) bool { return k.State != keys.Deleted }},
 		{store.KeyQuery{Vault: second, Specs: []keys.Spec{keys.RSA2048}, Protection: keys.Software, HideDeleted: true}, func(k *keys.Key) bool {
 			return k.Vault == second && k.Protection == keys.Software && k.State != keys.Deleted
