@@ -10,8 +10,9 @@ LINT      := $(CURDIR)/.cache/bin/golangci-lint-$(shell sed -n 's|.*golangci/gol
 TESTSUM   := $(CURDIR)/.cache/bin/testsum
 # The cryptographic module that the server is built with, as `go help environment` has it.
 FIPS      := v1.26.0
-# Debian packages: the tests of syncing run the server under strace; those of TLS ask openssl.
-PROGRAMS  := strace openssl
+# Debian packages, each with a file that shows that it is there: the tests of syncing run the
+# server under strace; those of algorithms and TLS ask openssl; those of stores run PostgreSQL.
+PACKAGES  := strace:/usr/bin/strace openssl:/usr/bin/openssl postgresql:/usr/lib/postgresql/*/bin/postgres
 
 NOSKIP    :=        # 1: a skipped test fails the run
 FUZZTIME  := 10s    # for each fuzz target
@@ -21,8 +22,8 @@ COUNT     := 1      # how often each benchmark runs
 
 export GOLANGCI_LINT_CACHE := $(CURDIR)/.cache/golangci-lint
 
-define install_programs
-@missing=; for p in $(PROGRAMS); do command -v $$p >/dev/null || missing="$$missing $$p"; done; \
+define install_packages
+@missing=; for p in $(PACKAGES); do ls $${p#*:} >/dev/null 2>&1 || missing="$$missing $${p%%:*}"; done; \
 if [ -z "$$missing" ]; then exit 0; fi; \
 if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	echo "== installing$$missing"; \
@@ -46,7 +47,7 @@ build: ## build bin/claviger, static and reproducible
 	CGO_ENABLED=0 GOFIPS140=$(FIPS) go build -trimpath -o bin/claviger ./cmd/claviger
 
 test: lint ## all tests and checks, as CI runs them (NOSKIP=1: skipped tests fail)
-	$(install_programs)
+	$(install_packages)
 	$(build_testsum)
 	$(TESTSUM) $(if $(strip $(NOSKIP)),-noskip) -fuzz 3s \
 		-- go test -race -timeout 20m ./... \
@@ -70,7 +71,7 @@ fuzz: ## search with each fuzz target (FUZZTIME=10s) and keep what was found in 
 	$(TESTSUM) -fuzz $(FUZZTIME) -keep
 
 chaos: ## kill the server under load again and again (KILLS=200) and check what it answered
-	$(install_programs)
+	$(install_packages)
 	$(build_testsum)
 	CLAVIGER_CHAOS_KILLS=$(KILLS) $(TESTSUM) -- go test -run '^TestChaos' -count=1 -timeout 2h ./...
 

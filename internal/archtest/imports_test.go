@@ -41,7 +41,7 @@ func rules() map[string]rule {
 		"seal/file":      {ours: append([]string{"seal"}, words...), theirs: []string{"golang.org/x/crypto"}, never: []string{"net", "database/sql"}},
 		"archive":        {ours: append([]string{"seal"}, words...), theirs: []string{"filippo.io/age"}, never: []string{"net", "os", "database/sql", "log"}},
 		"store":          {ours: []string{"keys", "identity", "audit"}, never: []string{"net", "os", "database/sql"}},
-		"store/sqlstore": {ours: []string{"keys", "identity", "audit", "store"}, theirs: []string{"modernc.org/sqlite", "modernc.org/libc", "github.com/pressly/goose/v3"}, never: []string{"net"}},
+		"store/sqlstore": {ours: []string{"keys", "identity", "audit", "store"}, theirs: []string{"modernc.org/sqlite", "modernc.org/libc", "github.com/jackc/pgx/v5", "github.com/pressly/goose/v3"}, never: []string{"net"}},
 		"kms":            {ours: []string{"keys", "secret", "identity", "audit", "engine", "seal", "archive", "store"}, theirs: []string{"golang.org/x/sync"}, never: []string{"net", "os", "database/sql", "encoding/xml"}},
 		"dialect":        {ours: aboveTheCore, never: []string{"database/sql"}},
 		"dialect/admin":  dialect, "dialect/alibaba": dialect, "dialect/oci": dialect,

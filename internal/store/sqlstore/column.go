@@ -106,6 +106,27 @@ func (c *durationCol) Scan(src any) error {
 	return nil
 }
 
+// boolCol is 0 or 1.
+type boolCol bool
+
+// Value implements [driver.Valuer].
+func (c *boolCol) Value() (driver.Value, error) {
+	if *c {
+		return int64(1), nil
+	}
+	return int64(0), nil
+}
+
+// Scan implements [sql.Scanner].
+func (c *boolCol) Scan(src any) error {
+	n, ok := src.(int64)
+	if !ok || n < 0 || n > 1 {
+		return fmt.Errorf("stored value is %T, want 0 or 1", src)
+	}
+	*c = n == 1
+	return nil
+}
+
 // namesCol is a JSON object; an empty one is read as nil.
 type namesCol keys.Names
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"time"
 
 	"claviger/internal/store"
 )
@@ -22,18 +23,19 @@ var (
 	errExit  = errors.New("the transaction's function ended its goroutine")
 )
 
-// committer is the one writer. Everything in it belongs to its goroutine.
+// committer is the one writer of this process. Everything in it belongs to its goroutine.
 type committer struct {
-	db       *sql.DB
-	engine   engine
-	queue    *queue
-	log      *slog.Logger
-	exclude  func() (release func()) // keeps views out between begin and commit, where the engine needs that
-	observer store.Observer          // may be nil
-	stopped  chan struct{}           // closed when the last transaction is over
+	db      *sql.DB
+	engine  engine
+	queue   *queue
+	log     *slog.Logger
+	exclude func() (release func()) // keeps views out between begin and commit, where the engine needs that
+	herald  *herald
+	stopped chan struct{} // closed when the last transaction is over
 
 	session *session   // nil when the next batch must open one
 	head    store.Head // as last committed
+	away    bool       // the database could not be reached for as long as a batch waits for that
 }
 
 // run is the committer's goroutine.
@@ -64,10 +66,13 @@ func (c *committer) close() error {
 	return c.db.Close()
 }
 
+// maxRuns bounds how often a batch is run again that others were in the way of.
+const maxRuns = 8
+
 // serve answers every request of a batch.
 func (c *committer) serve(batch []*request) {
 	ctx := context.Background() // a caller's end is not the batch's
-	if err := c.open(ctx); err != nil {
+	if err := c.reach(ctx); err != nil {
 		c.log.ErrorContext(ctx, "reopen the database", "error", err)
 		c.fail(batch, err)
 		return
@@ -82,11 +87,32 @@ func (c *committer) serve(batch []*request) {
 		}
 		return
 	}
-	if err := c.transact(ctx, batch); err != nil {
-		c.log.ErrorContext(ctx, "commit a batch", "transactions", len(batch), "error", err)
+	for run := 1; ; run++ {
+		err := c.bounded(ctx, batch)
+		if err == nil {
+			return
+		}
 		c.abandon()
+		if run < maxRuns && c.engine.again(err) {
+			c.log.InfoContext(ctx, "run a batch again", "transactions", len(batch), "because", err)
+			if err = c.reach(ctx); err == nil {
+				continue
+			}
+		}
+		c.log.ErrorContext(ctx, "commit a batch", "transactions", len(batch), "error", err)
 		c.fail(batch, err)
+		return
 	}
+}
+
+// bounded is transact within the engine's limit of time.
+func (c *committer) bounded(ctx context.Context, batch []*request) error {
+	if most := c.engine.limits().batch; most > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, most)
+		defer cancel()
+	}
+	return c.transact(ctx, batch)
 }
 
 // transact runs a batch in one transaction of the database and answers its requests. After an
@@ -94,12 +120,15 @@ func (c *committer) serve(batch []*request) {
 func (c *committer) transact(ctx context.Context, batch []*request) error {
 	release := c.exclude()
 	defer func() { release() }()
-	if _, err := c.session.exec(ctx, c.engine.begin()); err != nil {
+	if err := c.engine.begin(ctx, c.session, &c.head); err != nil {
 		return fmt.Errorf("begin: %w", err)
+	}
+	if err := c.herald.follow(ctx, c.session, c.head.Revision); err != nil {
+		return fmt.Errorf("follow what others changed: %w", err)
 	}
 	head, wrote := c.head, false
 	for _, r := range batch {
-		if !r.start() {
+		if !r.proceed() {
 			continue
 		}
 		dirty, err := c.apply(ctx, r, &head)
@@ -112,11 +141,12 @@ func (c *committer) transact(ctx context.Context, batch []*request) error {
 		if _, err := c.session.exec(ctx, "ROLLBACK"); err != nil {
 			return fmt.Errorf("end: %w", err)
 		}
-	} else if _, err := c.session.exec(ctx, "COMMIT"); err != nil {
-		// Nothing tells whether the commit reached the disk before it failed, and a
-		// transaction that only read may have seen what is now in doubt.
-		c.unknown(batch)
-		return fmt.Errorf("%w: commit: %w", store.ErrUnknown, err)
+	} else if err := c.engine.commit(ctx, c.session); err != nil {
+		if errors.Is(err, store.ErrUnknown) {
+			// A transaction that only read may have seen what is now in doubt.
+			c.unknown(batch)
+		}
+		return fmt.Errorf("commit: %w", err)
 	}
 	c.head = head
 	release()
@@ -136,14 +166,17 @@ func (c *committer) apply(ctx context.Context, r *request, head *store.Head) (bo
 		ctx: ctx, session: c.session, engine: c.engine,
 		writer: true, begun: *head, head: *head, revision: head.Revision + 1,
 	}
+	r.revision, r.changes = 0, nil
 	r.err = c.call(r, t)
 	if r.err == nil {
 		r.err = t.finish()
 	}
 	t.over = true
 	switch {
-	case errors.Is(t.broken, errHead):
+	case errors.Is(t.broken, errHead), c.engine.again(t.broken):
 		return false, t.broken
+	case t.broken != nil && !t.dirty && c.engine.abortsOnError():
+		return false, t.broken // there is no savepoint to go back to
 	case !t.dirty:
 		return false, nil
 	case r.err != nil:
@@ -178,9 +211,7 @@ func (c *committer) call(r *request, t *tx) (err error) {
 // answer tells the observer and then the caller.
 func (c *committer) answer(r *request) {
 	a := answer{revision: r.revision, err: r.err}
-	if len(r.changes) > 0 && c.observer != nil {
-		a.wait = c.observer.Committed(r.changes)
-	}
+	a.wait = c.herald.committed(r.changes)
 	r.answer(a)
 }
 
@@ -190,9 +221,7 @@ func (c *committer) unknown(batch []*request) {
 	for _, r := range batch {
 		changes = append(changes, r.changes...)
 	}
-	if len(changes) > 0 && c.observer != nil {
-		c.observer.Unknown(changes)
-	}
+	c.herald.unknown(changes)
 }
 
 // fail answers every request of a batch that has no answer yet with the batch's error.
@@ -213,8 +242,34 @@ func (c *committer) abandon() {
 	c.session = nil
 }
 
-// open makes sure of a connection. After a new one it reads the head again: a commit whose
-// outcome was unknown may have moved it.
+// reach makes sure of a connection. While the database is away, as it is when another host takes
+// over, it tries for a while; a batch that comes after that while tries once.
+func (c *committer) reach(ctx context.Context) error {
+	err := c.open(ctx)
+	if most := c.engine.limits().reopen; err != nil && most > 0 && !c.away {
+		enough := time.After(most)
+		for pause := firstPause; err != nil; pause = min(2*pause, lastPause) {
+			select {
+			case <-enough:
+				c.away = true
+				return err
+			case <-time.After(pause):
+			}
+			err = c.open(ctx)
+		}
+	}
+	c.away = err != nil
+	return err
+}
+
+// The pauses between attempts to reach a database that is away.
+const (
+	firstPause = 20 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// open opens a connection where there is none. After a new one it reads the head again: a
+// commit whose outcome was unknown may have moved it.
 func (c *committer) open(ctx context.Context) error {
 	if c.session != nil {
 		return nil
@@ -223,11 +278,19 @@ func (c *committer) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var h store.Head
-	if err := s.one(ctx, readHead, nil, []any{&h.Revision, &h.Events, (*hashCol)(&h.Hash)}); err != nil {
+	h, err := loadHead(ctx, s)
+	if err != nil {
 		s.discard()
-		return fmt.Errorf("read head: %w", err)
+		return err
 	}
 	c.session, c.head = s, h
 	return nil
+}
+
+func loadHead(ctx context.Context, s *session) (h store.Head, err error) {
+	err = s.one(ctx, readHead, nil, []any{&h.Revision, &h.Events, (*hashCol)(&h.Hash)})
+	if err != nil {
+		err = fmt.Errorf("read head: %w", err)
+	}
+	return h, err
 }

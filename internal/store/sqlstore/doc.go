@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sqlstore is the store of package store in a SQL database: SQLite now, with the
-// texts written so that PostgreSQL can run them too ($1 placeholders, ON CONFLICT, RETURNING;
-// integers for times, text for documents). What differs between the two is an [engine], an
-// opener and a directory of migrations.
+// Package sqlstore is the store of package store in a SQL database: SQLite or PostgreSQL, by one
+// set of texts that both can run ($1 placeholders, ON CONFLICT, RETURNING; integers for times,
+// text for documents). What differs between the two is an [engine], an opener and a directory
+// of migrations, which have the same numbers.
 //
 // # Group commit
 //
@@ -18,12 +18,17 @@
 // the end of the chain of audit events. A transaction that announces nothing has no revision;
 // one that writes nothing is not even synced.
 //
+// On PostgreSQL several processes have the database open. Each has a committer; a batch begins by
+// locking feed_head, so that one writes at a time, and the herald tells each process's observer
+// of the others' commits.
+//
 // Views read on connections of their own, each in a transaction that sees one snapshot.
 //
 // # Erasure
 //
 // SQLite overwrites what it frees (secure_delete), in the database; the write-ahead log keeps
-// old pages until Scrub moves it into the database and cuts it to nothing.
+// old pages until Scrub moves it into the database and cuts it to nothing. In PostgreSQL what is
+// left of erased rows becomes unreadable when the keys that sealed it are replaced.
 //
 // # Migrations
 //

@@ -11,24 +11,60 @@ import (
 	"io/fs"
 
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
 )
 
-//go:embed migrations/sqlite/*.sql
+//go:embed migrations/sqlite/*.sql migrations/postgres/*.sql
 var migrations embed.FS
 
+// schema is the tables of one database and how they came to be.
+type schema struct {
+	dialect goose.Dialect
+	dir     string // of the migrations
+	has     string // counts the tables named schema_floor
+	options []goose.ProviderOption
+}
+
+func sqliteSchema() schema {
+	return schema{
+		dialect: goose.DialectSQLite3, dir: "migrations/sqlite",
+		has: "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'schema_floor'",
+	}
+}
+
+// postgresSchema is migrated under a lock of the session, since several processes may start at once.
+func postgresSchema() (schema, error) {
+	locker, err := lock.NewPostgresSessionLocker()
+	return schema{
+		dialect: goose.DialectPostgres, dir: "migrations/postgres",
+		has:     "SELECT COUNT(*) FROM pg_tables WHERE schemaname = current_schema() AND tablename = 'schema_floor'",
+		options: []goose.ProviderOption{goose.WithSessionLocker(locker)},
+	}, err
+}
+
+// exists reports whether a database holds the tables.
+func (s *schema) exists(ctx context.Context, db *sql.DB) (bool, error) {
+	var tables int
+	if err := db.QueryRowContext(ctx, s.has).Scan(&tables); err != nil {
+		return false, fmt.Errorf("read the schema: %w", err)
+	}
+	return tables > 0, nil
+}
+
 // migrate brings a schema up to date. A database without one is refused, unless it is fresh.
-func migrate(ctx context.Context, db *sql.DB, fresh bool) error {
-	texts, err := fs.Sub(migrations, "migrations/sqlite")
+func migrate(ctx context.Context, db *sql.DB, s schema, fresh bool) error {
+	texts, err := fs.Sub(migrations, s.dir)
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, texts, goose.WithDisableGlobalRegistry(true))
+	options := append([]goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}, s.options...)
+	p, err := goose.NewProvider(s.dialect, db, texts, options...)
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}
 	if !fresh {
 		known := p.ListSources() // in the order of their numbers
-		if done, err := admit(ctx, db, known[len(known)-1].Version); done || err != nil {
+		if done, err := admit(ctx, db, &s, known[len(known)-1].Version); done || err != nil {
 			return err
 		}
 	}
@@ -39,13 +75,12 @@ func migrate(ctx context.Context, db *sql.DB, fresh bool) error {
 }
 
 // admit refuses a database that this release cannot run on, and reports whether it needs nothing done.
-func admit(ctx context.Context, db *sql.DB, knows int64) (done bool, err error) {
-	var tables int
-	err = db.QueryRowContext(ctx, "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'schema_floor'").Scan(&tables)
+func admit(ctx context.Context, db *sql.DB, s *schema, knows int64) (done bool, err error) {
+	there, err := s.exists(ctx, db)
 	if err != nil {
-		return false, fmt.Errorf("read the schema: %w", err)
+		return false, err
 	}
-	if tables == 0 {
+	if !there {
 		return false, errors.New("the database is not one of claviger's")
 	}
 	var has, floor int64

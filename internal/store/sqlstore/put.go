@@ -107,7 +107,7 @@ func (t *tx) update(r *row) (err error) {
 	if r.stateful {
 		args = append(args, r.state)
 	}
-	n, err := t.exec(r.table.update, args...)
+	n, err := t.replace(r, args)
 	switch {
 	case t.engine.uniqueViolation(err):
 		return store.ErrExists
@@ -121,6 +121,26 @@ func (t *tx) update(r *row) (err error) {
 	}
 	t.announce(r)
 	return nil
+}
+
+// replace runs the update. Where a unique value that is taken would end the whole transaction,
+// a savepoint bears it.
+func (t *tx) replace(r *row, args []any) (int64, error) {
+	if !t.engine.abortsOnError() || !r.renamed {
+		return t.exec(r.table.update, args...)
+	}
+	if _, err := t.exec("SAVEPOINT replacing"); err != nil {
+		return 0, err
+	}
+	n, err := t.exec(r.table.update, args...)
+	end := "RELEASE replacing"
+	if t.engine.uniqueViolation(err) {
+		end = "ROLLBACK TO replacing"
+	}
+	if _, undone := t.exec(end); undone != nil {
+		return 0, undone
+	}
+	return n, err
 }
 
 // beforeUpdate looks at the stored record where counters depend on what changes, and answers

@@ -55,6 +55,9 @@ func (r *request) start() bool {
 	return r.state.CompareAndSwap(waiting, running)
 }
 
+// proceed is start, or the right to run again what was started.
+func (r *request) proceed() bool { return r.state.Load() == running || r.start() }
+
 // withdraw takes the request back, if it was not started.
 func (r *request) withdraw() bool {
 	return r.state.CompareAndSwap(waiting, withdrawn) || r.state.Load() == withdrawn

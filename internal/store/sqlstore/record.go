@@ -14,7 +14,7 @@ import (
 // that a change to it is refused rather than lost.
 var (
 	tenantTable = define(table{
-		name: "tenants", announced: keys.TypeTenant, revised: true,
+		name: "tenants", announced: keys.TypeTenant, revised: true, renamed: true,
 		key: columns("id"), fixed: columns("created_at"), mutable: columns("name names"),
 	})
 	compartmentTable = define(table{
@@ -22,7 +22,7 @@ var (
 		key: columns("id"), fixed: columns("tenant created_at"), mutable: columns("parent name names"),
 	})
 	vaultTable = define(table{
-		name: "vaults", announced: keys.TypeVault, revised: true, stateful: true,
+		name: "vaults", announced: keys.TypeVault, revised: true, renamed: true, stateful: true,
 		key:     columns("id"),
 		fixed:   columns("tenant region kind restored_from created_at"),
 		mutable: columns("compartment name is_default endpoint state delete_at tags restored_at"),
@@ -51,7 +51,7 @@ var (
 		key: columns("id"), fixed: columns("tenant key grantee created_at"), mutable: columns("actions"),
 	})
 	principalTable = define(table{
-		name: "principals", announced: keys.TypePrincipal, revised: true,
+		name: "principals", announced: keys.TypePrincipal, revised: true, renamed: true,
 		key: columns("id"), fixed: columns("tenant created_at"), mutable: columns("name names"),
 	})
 	bindingTable = define(table{
@@ -174,7 +174,7 @@ func describeVault(r *keys.Vault) row {
 		record: r, table: vaultTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), &r.Region, &r.Kind, (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
-			(*idCol)(&r.Compartment), &r.Name, &r.Default, &r.Endpoint, &r.State, (*timeCol)(&r.DeleteAt),
+			(*idCol)(&r.Compartment), &r.Name, (*boolCol)(&r.Default), &r.Endpoint, &r.State, (*timeCol)(&r.DeleteAt),
 			(*tagsCol)(&r.Tags), (*timeCol)(&r.RestoredAt), &r.Revision,
 		},
 	}
@@ -185,12 +185,12 @@ func describeKey(r *keys.Key) row {
 		record: r, table: keyTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Vault), &r.Region, &r.Spec, &r.Usages, &r.Origin,
-			&r.Protection, &r.Hidden, (*idCol)(&r.Creator), (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
+			&r.Protection, (*boolCol)(&r.Hidden), (*idCol)(&r.Creator), (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
 			(*idCol)(&r.Compartment), &r.Name, &r.Description, &r.State, &r.Before, (*timeCol)(&r.DeleteAt),
 			(*idCol)(&r.Primary), &r.Versions, &r.Erased, (*timeCol)(&r.LastVersionAt),
 			(*durationCol)(&r.Rotation.Interval), (*timeCol)(&r.Rotation.Start), (*timeCol)(&r.Rotation.Next),
 			(*timeCol)(&r.Rotation.Last), &r.Rotation.Status, &r.Rotation.Message,
-			&r.DeletionProtected, &r.DeletionProtection, (*timeCol)(&r.MaterialExpiresAt), (*tagsCol)(&r.Tags),
+			(*boolCol)(&r.DeletionProtected), &r.DeletionProtection, (*timeCol)(&r.MaterialExpiresAt), (*tagsCol)(&r.Tags),
 			(*timeCol)(&r.RestoredAt), &r.Revision,
 		},
 	}
@@ -201,7 +201,7 @@ func describeVersion(r *keys.Version) row {
 		record: r, table: versionTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Vault), (*idCol)(&r.Key), &r.Region, &r.Ordinal, &r.Origin,
-			&r.AutoRotated, (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
+			(*boolCol)(&r.AutoRotated), (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
 			&r.State, (*timeCol)(&r.DeleteAt), (*blobCol)(&r.PublicKey), (*blobCol)(&r.Sealed), (*blobCol)(&r.Fingerprint),
 			&r.KEKGeneration, (*timeCol)(&r.RestoredAt), &r.Revision,
 		},
@@ -210,7 +210,7 @@ func describeVersion(r *keys.Version) row {
 
 func describeCredential(r *identity.CredentialRow) row {
 	mutable := []any{
-		(*blobCol)(&r.PublicKey), (*blobCol)(&r.Sealed), &r.KEKGeneration, (*blobCol)(&r.MAC), &r.Disabled, &r.Revision,
+		(*blobCol)(&r.PublicKey), (*blobCol)(&r.Sealed), &r.KEKGeneration, (*blobCol)(&r.MAC), (*boolCol)(&r.Disabled), &r.Revision,
 	}
 	out := row{record: r, table: credentialTable, revision: &r.Revision, id: &r.ID}
 	if r.ID.IsZero() {

@@ -8,6 +8,8 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"sync"
+
+	"github.com/jackc/pgx/v5/stdlib"
 )
 
 // maxStatements bounds the prepared statements of a session. Lists have one text per
@@ -17,6 +19,8 @@ const maxStatements = 256
 // session is one connection with its prepared statements. It belongs to one goroutine at a time.
 type session struct {
 	conn       *sql.Conn
+	convert    bool                  // arguments into the basic types, which the driver leaves to itself
+	used       bool                  // was given back to a pool before
 	statements map[string]*statement // by text
 }
 
@@ -38,7 +42,8 @@ func newSession(ctx context.Context, db *sql.DB) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the database: %w", err)
 	}
-	return &session{conn: conn, statements: map[string]*statement{}}, nil
+	_, pgx := db.Driver().(*stdlib.Driver)
+	return &session{conn: conn, convert: pgx, statements: map[string]*statement{}}, nil
 }
 
 // prepare finds or makes a statement.
@@ -57,6 +62,23 @@ func (s *session) prepare(ctx context.Context, text string) (*statement, error) 
 	return st, nil
 }
 
+// plain converts arguments as [database/sql] does by itself for other drivers: pgx would look
+// through a column type at what it is made of, and store a duration's nanoseconds.
+func (s *session) plain(args []any) ([]any, error) {
+	if !s.convert {
+		return args, nil
+	}
+	out := make([]any, len(args))
+	for i, arg := range args {
+		v, err := driver.DefaultParameterConverter.ConvertValue(arg)
+		if err != nil {
+			return nil, fmt.Errorf("argument %d: %w", i+1, err)
+		}
+		out[i] = v
+	}
+	return out, nil
+}
+
 // exec runs a statement and tells how many rows it changed.
 func (s *session) exec(ctx context.Context, text string, args ...any) (int64, error) {
 	st, err := s.prepare(ctx, text)
@@ -64,6 +86,9 @@ func (s *session) exec(ctx context.Context, text string, args ...any) (int64, er
 		return 0, err
 	}
 	defer st.release()
+	if args, err = s.plain(args); err != nil {
+		return 0, err
+	}
 	result, err := st.ExecContext(ctx, args...)
 	if err != nil {
 		return 0, err
@@ -78,6 +103,9 @@ func (s *session) one(ctx context.Context, text string, args, into []any) error 
 		return err
 	}
 	defer st.release()
+	if args, err = s.plain(args); err != nil {
+		return err
+	}
 	return st.QueryRowContext(ctx, args...).Scan(into...)
 }
 
@@ -88,6 +116,9 @@ func (s *session) each(ctx context.Context, text string, args []any, scan func(*
 		return err
 	}
 	defer st.release()
+	if args, err = s.plain(args); err != nil {
+		return err
+	}
 	rows, err := st.QueryContext(ctx, args...)
 	if err != nil {
 		return err
@@ -153,6 +184,7 @@ func (p *pool) take(ctx context.Context) (*session, error) {
 // put gives a session back; one that is not fit for use is discarded.
 func (p *pool) put(s *session, fit bool) {
 	if fit {
+		s.used = true
 		p.mu.Lock()
 		p.idle = append(p.idle, s)
 		p.mu.Unlock()

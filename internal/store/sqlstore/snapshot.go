@@ -83,10 +83,11 @@ func (t *tx) restore(file string) error {
 		return err
 	}
 	// The tables' order is not that of their references, which are checked at the end.
-	for _, text := range []string{t.engine.begin(), "PRAGMA defer_foreign_keys = ON"} {
-		if _, err := t.exec(text); err != nil {
-			return err
-		}
+	if err := t.engine.begin(t.ctx, t.session, &t.head); err != nil {
+		return err
+	}
+	if _, err := t.exec("PRAGMA defer_foreign_keys = ON"); err != nil {
+		return err
 	}
 	if err := t.announceAll(); err != nil {
 		return err

@@ -18,18 +18,9 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
-)
 
-// engine is in what the databases differ, beside opening and migrations.
-type engine interface {
-	// begin is the text that starts a batch.
-	begin() string
-	// uniqueViolation reports whether a statement failed, and did nothing, because a unique
-	// value is taken.
-	uniqueViolation(err error) bool
-	// scrub makes what was erased unreadable in the files.
-	scrub(ctx context.Context, s *Store) error
-}
+	"claviger/internal/store"
+)
 
 // Options says which SQLite database to open. Exactly one of Dir and Memory is set.
 type Options struct {
@@ -142,7 +133,7 @@ func create(ctx context.Context, o *Options, name string) error {
 		return err
 	}
 	// Closing the last connection writes the log into the database and removes it.
-	if err := errors.Join(migrate(ctx, db, true), db.Close()); err != nil {
+	if err := errors.Join(migrate(ctx, db, sqliteSchema(), true), db.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(unfinished, name); err != nil {
@@ -182,13 +173,18 @@ func (s *Store) start(ctx context.Context, o *Options, write, read string) (err 
 		}
 		s.release = anchor.Close
 	}
-	if err := migrate(ctx, writer, s.shared != nil); err != nil {
+	if err := migrate(ctx, writer, sqliteSchema(), s.shared != nil); err != nil {
 		return err
 	}
+	return s.run(ctx, writer, reader, o.Log)
+}
+
+// run starts the committer of a store whose schema is up to date.
+func (s *Store) run(ctx context.Context, writer, reader *sql.DB, log *slog.Logger) error {
 	s.views = newPool(reader, max(4, 2*runtime.GOMAXPROCS(0)))
 	s.committer = &committer{
-		db: writer, engine: s.engine, log: o.Log, queue: newQueue(), stopped: make(chan struct{}),
-		exclude: func() func() { return func() {} },
+		db: writer, engine: s.engine, log: log, queue: newQueue(), stopped: make(chan struct{}),
+		herald: &herald{shared: s.engine.limits().shared}, exclude: func() func() { return func() {} },
 	}
 	if s.shared != nil {
 		s.committer.exclude = func() func() { s.shared.Lock(); return s.shared.Unlock }
@@ -196,6 +192,7 @@ func (s *Store) start(ctx context.Context, o *Options, write, read string) (err 
 	if err := s.committer.open(ctx); err != nil {
 		return err
 	}
+	s.committer.herald.begin(s.committer.head.Revision)
 	go s.committer.run()
 	return nil
 }
@@ -233,8 +230,29 @@ func location(name string) string {
 
 type sqliteEngine struct{ files bool }
 
-// BEGIN IMMEDIATE takes the write lock at once, so that a batch cannot fail halfway for want of it.
-func (sqliteEngine) begin() string { return "BEGIN IMMEDIATE" }
+// begin takes the write lock at once, so that a batch cannot fail halfway for want of it. Nobody
+// else moves the head.
+func (sqliteEngine) begin(ctx context.Context, s *session, _ *store.Head) error {
+	_, err := s.exec(ctx, "BEGIN IMMEDIATE")
+	return err
+}
+
+func (sqliteEngine) view() string { return "BEGIN" }
+
+func (sqliteEngine) commit(ctx context.Context, s *session) error {
+	if _, err := s.exec(ctx, "COMMIT"); err != nil {
+		// Nothing tells whether it reached the disk before it failed.
+		return fmt.Errorf("%w: %w", store.ErrUnknown, err)
+	}
+	return nil
+}
+
+func (sqliteEngine) abortsOnError() bool { return false }
+
+// again: the write lock is held from the beginning on, so nothing fails for another's sake.
+func (sqliteEngine) again(error) bool { return false }
+
+func (sqliteEngine) limits() limits { return limits{} }
 
 // The extended result codes of SQLite for unique values (https://sqlite.org/rescode.html).
 const (

@@ -28,7 +28,7 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Observe implements [store.Store].
-func (s *Store) Observe(o store.Observer) { s.committer.observer = o }
+func (s *Store) Observe(o store.Observer) { s.committer.herald.observer = o }
 
 // View implements [store.Store].
 func (s *Store) View(ctx context.Context, fn func(store.Tx) error) error {
@@ -37,26 +37,47 @@ func (s *Store) View(ctx context.Context, fn func(store.Tx) error) error {
 	if s.closed {
 		return store.ErrClosed
 	}
-	session, err := s.views.take(ctx)
+	session, err := s.beginView(ctx)
 	if err != nil {
 		return fmt.Errorf("view: %w", err)
 	}
 	if s.shared != nil {
-		s.shared.RLock()
 		defer s.shared.RUnlock()
 	}
 	t := &tx{ctx: ctx, session: session, engine: s.engine}
 	fit := false
 	defer func() { s.views.put(session, fit) }()
-	if _, err := session.exec(ctx, "BEGIN"); err != nil {
-		return fmt.Errorf("view: %w", err)
-	}
 	defer func() {
 		t.over = true
 		_, err := session.exec(context.WithoutCancel(ctx), "ROLLBACK")
 		fit = err == nil
 	}()
 	return fn(t)
+}
+
+// beginView takes a session with a view begun on it, and s.shared for reading where there is one.
+// A connection that broke while nobody used it shows that only now; another takes its place.
+func (s *Store) beginView(ctx context.Context) (*session, error) {
+	for {
+		session, err := s.views.take(ctx)
+		if err != nil {
+			return nil, err
+		}
+		used := session.used
+		if s.shared != nil {
+			s.shared.RLock()
+		}
+		if _, err = session.exec(ctx, s.engine.view()); err == nil {
+			return session, nil
+		}
+		if s.shared != nil {
+			s.shared.RUnlock()
+		}
+		s.views.put(session, false)
+		if err = errors.Join(context.Cause(ctx), err); !used || ctx.Err() != nil || !s.engine.again(err) {
+			return nil, err
+		}
+	}
 }
 
 // Update implements [store.Store].
@@ -107,8 +128,8 @@ func (s *Store) Ping(ctx context.Context) error {
 	}
 	r := newRequest(ctx)
 	r.alone = func(session *session) error {
-		var h store.Head
-		return session.one(context.Background(), readHead, nil, []any{&h.Revision, &h.Events, (*hashCol)(&h.Hash)})
+		_, err := loadHead(context.Background(), session)
+		return err
 	}
 	if a := s.submit(ctx, r); a.err != nil {
 		return fmt.Errorf("ping: %w", a.err)

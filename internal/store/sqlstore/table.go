@@ -20,6 +20,7 @@ type table struct {
 	mutable   []string
 	stateful  bool // has a lifecycle: a column state among the mutable ones
 	revised   bool // has a column revision, after all others
+	renamed   bool // has unique values among the mutable columns
 
 	list   string // SELECT every column, to which conditions are added
 	load   string // by identity
