@@ -9,9 +9,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMigrations compares the numbers and names of the two databases' migrations: each change of
+// TestSameMigrations compares the numbers and names of the two databases' migrations: each change of
 // the schema is made in both. TestPostgres compares what they come to.
-func TestMigrations(t *testing.T) {
+func TestSameMigrations(t *testing.T) {
 	t.Parallel()
 	var names [2][]string
 	for i, dir := range []string{"sqlite", "postgres"} {
