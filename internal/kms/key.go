@@ -343,19 +343,15 @@ func (s *Service) MoveKey(ctx context.Context, c *Call, ref KeyRef, compartment 
 	})
 }
 
-// SetRotation turns a key's automatic rotation on or off.
-func (s *Service) SetRotation(ctx context.Context, c *Call, ref KeyRef, p RotationPolicy) (*Key, error) {
-	return s.changeKey(ctx, c, ref, keys.SetRotation, func(m *mutation, k *keys.Key) error { return setRotation(k, p, m) })
-}
-
-// setRotation applies a rotation policy. When the next rotation is already past, it runs at once.
+// setRotation applies a rotation policy. When the next rotation is already past, it is due now,
+// and the one after it an interval from now.
 func setRotation(k *keys.Key, p RotationPolicy, m *mutation) error {
 	if !p.Enabled {
 		k.Rotation = keys.Rotation{Last: k.Rotation.Last, Status: k.Rotation.Status, Message: k.Rotation.Message}
 		return nil
 	}
-	if k.Origin != keys.Generated || !k.Spec.Rotates() || (m.c.Profile.AsymmetricRotationOnly && !k.Spec.Symmetric()) {
-		return &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "rotation", Hint: "keys of this spec or origin are not rotated automatically"}
+	if err := rotates(k, m.c.Profile); err != nil {
+		return err
 	}
 	interval := p.Interval
 	if interval == 0 {
@@ -373,6 +369,9 @@ func setRotation(k *keys.Key, p RotationPolicy, m *mutation) error {
 		k.Rotation.Start = p.Start.UTC()
 	}
 	k.Rotation.Next = nextRotation(k)
+	if k.Rotation.Start.IsZero() && k.Rotation.Next.Before(m.now) {
+		k.Rotation.Next = m.now
+	}
 	return nil
 }
 
