@@ -18,8 +18,13 @@ type Principal struct {
 	ID, Tenant keys.ID
 	Name       string // for people, unique in the tenant
 	Names      keys.Names
-	CreatedAt  time.Time
-	Revision   int64
+	// SessionEpoch counts how often all sessions of the principal were ended: one that began
+	// in an earlier epoch is over.
+	SessionEpoch int64
+	// AssumableBy are principals of the tenant that may act as this one, beside its administrators.
+	AssumableBy []keys.ID
+	CreatedAt   time.Time
+	Revision    int64
 }
 
 // Binding gives a principal a role on its whole tenant, or on one vault.

@@ -74,6 +74,7 @@ var roleActions = map[keys.Action][]Role{
 	keys.ManageIdentity: {Admin},
 	keys.ReadIdentity:   {Admin, Auditor},
 	keys.ReadAudit:      {Admin, Auditor},
+	keys.Assume:         {Admin},
 }
 
 // Actions lists every action that [Caller.May] knows; any other is denied to everybody.

@@ -131,4 +131,5 @@ const (
 	TypeGrant       Type = "grant"
 	TypeBinding     Type = "binding"
 	TypeWork        Type = "workrequest"
+	TypeSession     Type = "session" // has no record: its token holds all there is
 )

@@ -82,6 +82,7 @@ const (
 	ManageIdentity Action = "ManageIdentity" // tenants, principals, credentials, roles, grants
 	ReadIdentity   Action = "ReadIdentity"
 	ReadAudit      Action = "ReadAudit"
+	Assume         Action = "Assume" // act as another principal of the tenant, for a session
 )
 
 // Rule is one row of a lifecycle table.

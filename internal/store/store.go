@@ -100,7 +100,7 @@ type Tx interface {
 
 	// Load fills rec from the record with the same identity: its ID; for an alias tenant,
 	// region and name; for a credential its ID or, when that is zero, kind and name; for a
-	// KEK owner and generation (0: the newest); for a setting its name; for a token
+	// principal its ID or, when that is zero, tenant and name; for a KEK owner and generation (0: the newest); for a setting its name; for a token
 	// principal, operation and token; for an external id dialect, type, tenant, region and name.
 	Load(rec Record) error
 	// Put inserts a record whose revision is 0 (ErrExists when its identity or unique name is

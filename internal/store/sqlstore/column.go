@@ -171,6 +171,23 @@ func (c *tagsCol) Scan(src any) error {
 	return nil
 }
 
+// idsCol is a JSON array of UUIDs; an empty one is read as nil.
+type idsCol []keys.ID
+
+// Value implements [driver.Valuer].
+func (c *idsCol) Value() (driver.Value, error) {
+	if len(*c) == 0 {
+		return "[]", nil
+	}
+	return toJSON([]keys.ID(*c))
+}
+
+// Scan implements [sql.Scanner].
+func (c *idsCol) Scan(src any) error {
+	*c = nil
+	return fromJSON(src, "[]", (*[]keys.ID)(c))
+}
+
 // actionsCol is a JSON array; an empty one is read as nil.
 type actionsCol []keys.Action
 

@@ -52,7 +52,12 @@ var (
 	})
 	principalTable = define(table{
 		name: "principals", announced: keys.TypePrincipal, revised: true, renamed: true,
-		key: columns("id"), fixed: columns("tenant created_at"), mutable: columns("name names"),
+		key: columns("id"), fixed: columns("tenant created_at"), mutable: columns("name names session_epoch assumable_by"),
+	})
+	// principalNameTable is the same table by the name for people.
+	principalNameTable = define(table{
+		name: "principals", announced: keys.TypePrincipal, revised: true,
+		key: columns("tenant name"), fixed: columns("id created_at"), mutable: columns("names session_epoch assumable_by"),
 	})
 	bindingTable = define(table{
 		name: "bindings", announced: keys.TypeBinding, revised: true,
@@ -130,9 +135,7 @@ func describe(rec store.Record) (row, error) {
 			(*actionsCol)(&r.Actions), &r.Revision,
 		}}, nil
 	case *identity.Principal:
-		return row{record: r, table: principalTable, revision: &r.Revision, id: &r.ID, fields: []any{
-			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*timeCol)(&r.CreatedAt), &r.Name, (*namesCol)(&r.Names), &r.Revision,
-		}}, nil
+		return describePrincipal(r), nil
 	case *identity.Binding:
 		return row{record: r, table: bindingTable, revision: &r.Revision, id: &r.ID, fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Principal), (*timeCol)(&r.CreatedAt),
@@ -206,6 +209,18 @@ func describeVersion(r *keys.Version) row {
 			&r.KEKGeneration, (*timeCol)(&r.RestoredAt), &r.Revision,
 		},
 	}
+}
+
+func describePrincipal(r *identity.Principal) row {
+	mutable := []any{(*namesCol)(&r.Names), &r.SessionEpoch, (*idsCol)(&r.AssumableBy), &r.Revision}
+	out := row{record: r, table: principalTable, revision: &r.Revision, id: &r.ID}
+	if r.ID.IsZero() {
+		out.table = principalNameTable
+		out.fields = append([]any{(*idCol)(&r.Tenant), &r.Name, (*idCol)(&r.ID), (*timeCol)(&r.CreatedAt)}, mutable...)
+		return out
+	}
+	out.fields = append([]any{(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*timeCol)(&r.CreatedAt), &r.Name}, mutable...)
+	return out
 }
 
 func describeCredential(r *identity.CredentialRow) row {

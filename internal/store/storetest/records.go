@@ -72,6 +72,7 @@ func identities(b *basis, t *keys.Tenant, principal *identity.Principal) []sampl
 		}},
 		{"principal", member, nil, func() store.Record { return &identity.Principal{ID: member.ID} }, func() {
 			member.Name, member.Names = "renamed", nil
+			member.SessionEpoch, member.AssumableBy = 3, []keys.ID{principal.ID, member.ID}
 		}},
 		{"binding", binding, []store.Record{principal}, func() store.Record { return &identity.Binding{ID: binding.ID} }, func() {
 			binding.Role, binding.Vault = identity.Auditor, keys.ID{}

@@ -175,6 +175,7 @@ func testTombstones(t *testing.T, open func(testing.TB) store.Store) {
 func testLookUps(t *testing.T, open func(testing.TB) store.Store) {
 	s, b := fixture(t, open)
 	p := b.Principal(b.tenant)
+	p.SessionEpoch, p.AssumableBy = 1, []keys.ID{b.ID()}
 	access, signing := b.Credential(p), b.Credential(p)
 	signing.Kind, signing.Name, signing.PublicKey, signing.Sealed = identity.RSAKey, access.Name, []byte("der"), nil
 	put(t, s, p, access, signing)
@@ -193,6 +194,13 @@ func testLookUps(t *testing.T, open func(testing.TB) store.Store) {
 				t.Errorf("credential by name (-want +got):\n%s", diff)
 			}
 		}
+		named := &identity.Principal{Tenant: p.Tenant, Name: p.Name}
+		if err := tx.Load(named); err != nil {
+			return err
+		}
+		if diff := cmp.Diff(p, named); diff != "" {
+			t.Errorf("principal by name (-want +got):\n%s", diff)
+		}
 		newest, second := &store.KEK{Owner: owner}, &store.KEK{Owner: owner, Generation: 2}
 		if err := errors.Join(tx.Load(newest), tx.Load(second)); err != nil {
 			return err
@@ -202,6 +210,7 @@ func testLookUps(t *testing.T, open func(testing.TB) store.Store) {
 		}
 		for _, rec := range []store.Record{
 			&store.KEK{Owner: b.ID()}, &store.KEK{Owner: owner, Generation: 4}, &identity.CredentialRow{Kind: "x", Name: access.Name},
+			&identity.Principal{Tenant: b.ID(), Name: p.Name}, &identity.Principal{Tenant: p.Tenant, Name: "x"}, &identity.Principal{},
 		} {
 			if err := tx.Load(rec); !errors.Is(err, store.ErrNotFound) {
 				t.Errorf("load of %+v: %v, want ErrNotFound", rec, err)
