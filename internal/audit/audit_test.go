@@ -56,7 +56,7 @@ func full() Event {
 	id := func(fill byte) keys.ID { return keys.ID(bytes.Repeat([]byte{fill}, 16)) }
 	return Event{
 		Time: born(), Request: "r1", Dialect: "oci", Operation: "Encrypt", Action: "Encrypt",
-		Principal: id(1), Credential: id(2), Tenant: id(3), Vault: id(4), Key: id(5), Version: id(6),
+		Principal: id(1), Credential: id(2), Session: id(7), SessionName: "ci", Tenant: id(3), Vault: id(4), Key: id(5), Version: id(6),
 		Outcome: "denied", Reason: "the principal has no role on \"v\"", Source: "127.0.0.1:5000",
 		Context: map[string]string{"b": "2", "a": "1\n"}, Revision: 7,
 	}

@@ -26,22 +26,24 @@ const OutcomeOK = "ok"
 // secret: whoever fills it passes names, ids and a reason that is fit for a log. Zero fields
 // are left out of the record, except Time and Outcome.
 type Event struct {
-	Time       time.Time         `json:"time"`                // domain time, kept to the microsecond
-	Request    string            `json:"request,omitempty"`   // request id, as answered to the caller
-	Dialect    string            `json:"dialect,omitempty"`   // the API that was spoken: "oci", "alibaba", "admin"
-	Operation  string            `json:"operation,omitempty"` // wire name of the operation
-	Action     keys.Action       `json:"action,omitempty"`    // what it asked for, in no cloud's words
-	Principal  keys.ID           `json:"principal,omitzero"`  // who asked; zero before authentication
-	Credential keys.ID           `json:"credential,omitzero"` // with which credential
-	Tenant     keys.ID           `json:"tenant,omitzero"`     // owner of the thing asked for
-	Vault      keys.ID           `json:"vault,omitzero"`      //
-	Key        keys.ID           `json:"key,omitzero"`        //
-	Version    keys.ID           `json:"version,omitzero"`    //
-	Outcome    string            `json:"outcome"`             // OutcomeOK, or the kind of the error
-	Reason     string            `json:"reason,omitempty"`    // why it was refused, in a sentence
-	Source     string            `json:"source,omitempty"`    // address of the client
-	Context    map[string]string `json:"context,omitempty"`   // what the caller wants logged (OCI loggingContext)
-	Revision   int64             `json:"revision,omitempty"`  // the store's revision that a mutation made
+	Time        time.Time         `json:"time"`                   // domain time, kept to the microsecond
+	Request     string            `json:"request,omitempty"`      // request id, as answered to the caller
+	Dialect     string            `json:"dialect,omitempty"`      // the API that was spoken: "oci", "alibaba", "admin"
+	Operation   string            `json:"operation,omitempty"`    // wire name of the operation
+	Action      keys.Action       `json:"action,omitempty"`       // what it asked for, in no cloud's words
+	Principal   keys.ID           `json:"principal,omitzero"`     // who asked; zero before authentication
+	Credential  keys.ID           `json:"credential,omitzero"`    // with which credential; in a session the one that asked for it
+	Session     keys.ID           `json:"session,omitzero"`       // in which session
+	SessionName string            `json:"session_name,omitempty"` // as who asked for it has called it
+	Tenant      keys.ID           `json:"tenant,omitzero"`        // owner of the thing asked for
+	Vault       keys.ID           `json:"vault,omitzero"`         //
+	Key         keys.ID           `json:"key,omitzero"`           //
+	Version     keys.ID           `json:"version,omitzero"`       //
+	Outcome     string            `json:"outcome"`                // OutcomeOK, or the kind of the error
+	Reason      string            `json:"reason,omitempty"`       // why it was refused, in a sentence
+	Source      string            `json:"source,omitempty"`       // address of the client
+	Context     map[string]string `json:"context,omitempty"`      // what the caller wants logged (OCI loggingContext), or what else there is to tell
+	Revision    int64             `json:"revision,omitempty"`     // the store's revision that a mutation made
 }
 
 // The layout of a record's time: RFC 3339 in UTC, always with six decimals.
@@ -61,6 +63,8 @@ func (e Event) AppendJSON(b []byte) []byte {
 	b = appendText(b, "action", string(e.Action))
 	b = appendID(b, "principal", e.Principal)
 	b = appendID(b, "credential", e.Credential)
+	b = appendID(b, "session", e.Session)
+	b = appendText(b, "session_name", e.SessionName)
 	b = appendID(b, "tenant", e.Tenant)
 	b = appendID(b, "vault", e.Vault)
 	b = appendID(b, "key", e.Key)

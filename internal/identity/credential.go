@@ -21,11 +21,12 @@ const MinRSABits = 2048
 // MaxRSABits is the largest: verification cost grows with the square, and every request pays it.
 const MaxRSABits = 4096
 
-// Credential is an opened credential: it can verify and cannot be made to tell.
+// Credential is an opened credential: it can verify and cannot be made to tell. That of a
+// session has the caller's session, no ID of its own, and ends with it.
 type Credential struct {
 	ID       keys.ID
 	Kind     CredentialKind
-	Name     string
+	Name     string // what a request names it by; of a session with a key: its name and its principal's
 	Disabled bool
 	Caller   *Caller
 	rsa      *rsa.PublicKey
@@ -46,6 +47,17 @@ func OpenAccessKey(row *CredentialRow, s secret.Bytes, caller *Caller) *Credenti
 	return &Credential{ID: row.ID, Kind: AccessKey, Name: row.Name, Disabled: row.Disabled, Caller: caller, secret: s}
 }
 
+// OpenKeySession makes a verifying credential of a session whose holder has a private key.
+func OpenKeySession(s *KeySession, caller *Caller) *Credential {
+	return &Credential{Kind: RSAKey, Name: caller.Name, Caller: caller, rsa: s.Key}
+}
+
+// OpenSession makes a verifying credential of a session whose holder has a secret, which the
+// credential keeps.
+func OpenSession(id keys.ID, s secret.Bytes, caller *Caller) *Credential {
+	return &Credential{Kind: AccessKey, Name: AccessKeyOf(id), Caller: caller, secret: s}
+}
+
 // ParseRSAPublicKey reads a DER SubjectPublicKeyInfo holding an RSA key of acceptable size.
 func ParseRSAPublicKey(der []byte) (*rsa.PublicKey, error) {
 	parsed, err := x509.ParsePKIXPublicKey(der)
@@ -56,10 +68,14 @@ func ParseRSAPublicKey(der []byte) (*rsa.PublicKey, error) {
 	if !ok {
 		return nil, fmt.Errorf("public key is %T, want RSA", parsed)
 	}
+	return pub, checkRSA(pub)
+}
+
+func checkRSA(pub *rsa.PublicKey) error {
 	if n := pub.N.BitLen(); n < MinRSABits || n > MaxRSABits {
-		return nil, fmt.Errorf("RSA key has %d bits, want %d to %d", n, MinRSABits, MaxRSABits)
+		return fmt.Errorf("RSA key has %d bits, want %d to %d", n, MinRSABits, MaxRSABits)
 	}
-	return pub, nil
+	return nil
 }
 
 // VerifyRSA checks an RSASSA-PKCS1-v1_5 signature (RFC 8017 §8.2) over digest. A credential

@@ -92,7 +92,8 @@ type Caller struct {
 	Principal  keys.ID
 	Tenant     keys.ID
 	Credential keys.ID
-	Name       string // the principal's, for logs
+	Session    *Session // nil: the credential is a lasting one
+	Name       string   // the principal's, for logs; in a session "principal/session"
 	tenant     []Role
 	vaults     map[keys.ID][]Role
 	system     bool
@@ -126,6 +127,14 @@ func NewCaller(p *Principal, credential keys.ID, bindings []*Binding) *Caller {
 	return c
 }
 
+// NewSessionCaller is [NewCaller] for the last principal of a session's chain.
+func NewSessionCaller(p *Principal, s *Session, bindings []*Binding) *Caller {
+	c := NewCaller(p, s.Credential, bindings)
+	c.Session = s
+	c.Name += "/" + s.Name
+	return c
+}
+
 // Resource is what an action is about. Vault and Key are zero for actions on a whole tenant.
 type Resource struct {
 	Tenant keys.ID
@@ -146,6 +155,18 @@ func (c *Caller) May(action keys.Action, r Resource) bool {
 		return anyOf(c.tenant, allowed) || (!r.Vault.IsZero() && anyOf(c.vaults[r.Vault], allowed))
 	}
 	return anyOf(c.tenant, allowed) && c.Granted(action, r)
+}
+
+// MayAssume reports whether the caller may have a session as p: everybody as himself, those whom
+// p lists, and the administrators of p's tenant. Nobody outside of the tenant may.
+func (c *Caller) MayAssume(p *Principal) bool {
+	if c.system {
+		return true
+	}
+	if c.Tenant != p.Tenant {
+		return false
+	}
+	return c.Principal == p.ID || slices.Contains(p.AssumableBy, c.Principal) || c.May(keys.Assume, Resource{Tenant: p.Tenant})
 }
 
 // Granted reports whether a grant of r names the caller's tenant and action.

@@ -25,6 +25,9 @@ type Profile struct {
 	AliasesPerRegion int // per tenant and region
 	VaultsPerRegion  int // per tenant and region
 
+	// SessionLife is how long a session may last; zero: up to the server's own maximum.
+	SessionLife Window
+
 	TokenLife time.Duration // of idempotency tokens
 	MaxTags   int           // plain tags per resource
 }

@@ -160,6 +160,9 @@ func caller(tx store.Tx, who *identity.Caller) (*identity.Caller, error) {
 	if who.System() {
 		return who, nil
 	}
+	if who.Session != nil {
+		return sessionCaller(tx, who.Session)
+	}
 	row := identity.CredentialRow{ID: who.Credential}
 	if err := tx.Load(&row); err != nil {
 		return nil, gone(err)
@@ -243,6 +246,9 @@ func (s *Service) event(c *Call, act keys.Action) *audit.Event {
 	}
 	if c.Who != nil {
 		ev.Principal, ev.Credential, ev.Tenant = c.Who.Principal, c.Who.Credential, c.Who.Tenant
+		if session := c.Who.Session; session != nil {
+			ev.Session, ev.SessionName = session.ID, session.Name
+		}
 	}
 	return ev
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"claviger/internal/identity"
 	"claviger/internal/keys"
@@ -171,6 +172,17 @@ func (r *keyring) evict(keep ringKey) {
 	}
 }
 
+// dropOver drops the sessions whose time is over.
+func (r *keyring) dropOver(now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.entries {
+		if s, ok := e.value.(*sessionEntry); ok && s.session.Over(now) {
+			r.drop(e)
+		}
+	}
+}
+
 // drop takes an entry out of the map. One that calls still hold is remembered until they
 // end, so that whoever revokes what it is about can wait for them. r.mu is held.
 func (r *keyring) drop(e *entry) {
@@ -251,13 +263,15 @@ func (r *keyring) retire(changes []store.Change) (held []*entry) {
 			for _, kind := range []identity.CredentialKind{identity.RSAKey, identity.AccessKey} {
 				held = r.retireOne(ringKey{kind: keys.TypeCredential, credential: kind, name: ch.Name}, held)
 			}
+			// A session rests on the credential that asked for it.
+			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeSession }, held)
 		case keys.TypePrincipal, keys.TypeBinding:
-			// A snapshot of a credential holds its principal's roles. Changes of these are rare.
-			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeCredential }, held)
+			// A snapshot of a credential or session holds its principal's roles. Changes of these are rare.
+			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeCredential || k.kind == keys.TypeSession }, held)
 		case keys.TypeGrant:
 			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeKey }, held)
-		case keys.TypeTenant, keys.TypeCompartment, keys.TypeWork:
-			// Nothing of these is remembered.
+		case keys.TypeTenant, keys.TypeCompartment, keys.TypeWork, keys.TypeSession:
+			// Nothing of the former is remembered, and sessions are no records.
 		}
 	}
 	return held

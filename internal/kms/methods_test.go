@@ -292,6 +292,18 @@ func tenantMethods() []method {
 		{keys.ManageIdentity, "CreateCompartment", nil, func(s *scene, c *kms.Call) error {
 			return second(s.CreateCompartment(s.t.Context(), c, kms.NewCompartment{Tenant: s.Tenant.ID, Name: s.key.ID.String()}))
 		}},
+		{keys.Assume, "IssueAccessSession", (*scene).giveMember, func(s *scene, c *kms.Call) error {
+			return second(s.IssueAccessSession(s.t.Context(), c, kms.NewSession{Principal: s.member.Principal, Name: "ci"}))
+		}},
+		{keys.Assume, "IssueKeySession", (*scene).giveMember, func(s *scene, c *kms.Call) error {
+			return second(s.IssueKeySession(s.t.Context(), c, kms.NewSession{Principal: s.member.Principal, Name: "ci"}, "oci", rsaSPKI(s.t, s.Tenant)))
+		}},
+		{keys.ManageIdentity, "EndSessions", (*scene).giveMember, func(s *scene, c *kms.Call) error {
+			return s.EndSessions(s.t.Context(), c, s.member.Principal)
+		}},
+		{keys.ManageIdentity, "SetAssumable", (*scene).giveMember, func(s *scene, c *kms.Call) error {
+			return s.SetAssumable(s.t.Context(), c, s.member.Principal, s.Tenant.Principal, true)
+		}},
 		{keys.ManageIdentity, "SetRole", (*scene).giveMember, func(s *scene, c *kms.Call) error {
 			return s.SetRole(s.t.Context(), c, s.member.Principal, identity.Admin, keys.ID{})
 		}},

@@ -135,7 +135,9 @@ func newVault(t testing.TB, w *kmstest.World, name string) keys.ID {
 // member is a principal of the tenant with one role, or none. It is a Tenant for Call's sake.
 func member(t testing.TB, w *kmstest.World, of kmstest.Tenant, name string, role identity.Role, vault keys.ID) kmstest.Tenant {
 	t.Helper()
-	p, err := w.CreatePrincipal(t.Context(), w.System("test"), kms.NewPrincipal{Tenant: of.ID, Name: name, Role: role, Vault: vault})
+	p, err := w.CreatePrincipal(t.Context(), w.System("test"), kms.NewPrincipal{
+		Tenant: of.ID, Name: name, Names: keys.Names{"oci": "ocid1.user.." + of.ID.String() + name}, Role: role, Vault: vault,
+	})
 	if err != nil {
 		t.Fatalf("create principal: %v", err)
 	}

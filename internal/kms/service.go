@@ -90,6 +90,7 @@ type Service struct {
 	hierarchy *hierarchy
 	ring      *keyring
 	nonces    *nonces
+	sessions  *sessions
 	tenants   sync.Map // tenantName → keys.ID; names are given for good, and read by data calls
 	guard     *clockGuard
 	held      atomic.Int64 // erasures that the clock guard holds back
@@ -135,6 +136,9 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		guard:     newClockGuard(cfg.Wall),
 	}
 	if s.nonces, err = newNonces(cfg.Rand, cfg.Wall, orElse(cfg.NonceLimit, 4_000_000)); err != nil {
+		return nil, err
+	}
+	if s.sessions, err = newSessions(cfg.Rand, cfg.Wall, h.system); err != nil {
 		return nil, err
 	}
 	err = cfg.Store.View(ctx, func(tx store.Tx) error {

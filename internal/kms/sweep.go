@@ -115,6 +115,7 @@ func (s *Service) expire(ctx context.Context) error {
 		return nil
 	}
 	s.expired.wall, s.expired.domain = wall, now
+	s.ring.dropOver(wall)
 	until := store.Expiry{Domain: now, Request: wall, Work: now.Add(-s.keepWork), Tombstones: now.Add(-s.tombs)}
 	vaults, err := s.endpointsOf(ctx, until.Tombstones)
 	if err != nil {

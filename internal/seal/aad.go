@@ -19,6 +19,7 @@ const (
 	PurposeMaterial      Purpose = "key-material"
 	PurposeCredential    Purpose = "credential"
 	PurposeSessionKey    Purpose = "session-key"
+	PurposeSessionToken  Purpose = "session-token"
 	PurposeCursorKey     Purpose = "cursor-key"
 	PurposeImportWrapper Purpose = "import-wrapping-key"
 )
