@@ -108,10 +108,12 @@ func (in *exchange) claim(r *http.Request) (claim, error) {
 
 // route finds the operation.
 func (w *wire) route(x *dialect.Exchange, c *claim) error {
-	x.Op = w.d.byName[c.action]
-	if c.version != apiVersion {
-		return refuse(keys.KindInvalid, codeVersion, "Version", "Version is "+apiVersion)
+	table, known := w.d.byName[c.version]
+	if !known {
+		x.Op = w.d.byName[apiVersion][c.action]
+		return refuse(keys.KindInvalid, codeVersion, "Version", "Version is "+apiVersion+" for KMS and "+stsVersion+" for STS")
 	}
+	x.Op = table[c.action]
 	if x.Op == nil {
 		return refuse(keys.KindNotImplemented, codeNoAction, "Action", "there is no operation "+clip(c.action))
 	}
@@ -133,13 +135,16 @@ func (w *wire) checkTime(s string) (time.Time, error) {
 	return at, nil
 }
 
-// credential finds the access key.
+// credential finds the access key, or opens the session token that came with it.
 func (w *wire) credential(ctx context.Context, x *dialect.Exchange, c *claim) (*identity.Credential, error) {
-	if c.token != "" {
-		return nil, unauthenticated(codeToken, "SecurityToken", "this server issues no session tokens: use an AccessKey of its own")
-	}
 	if !validName(c.accessKey) {
 		return nil, &keys.Error{Kind: keys.KindUnauthenticated, Noun: keys.TypeCredential, Hint: "no AccessKeyId looks like that"}
+	}
+	if c.token != "" {
+		return w.d.service.AuthenticateSession(ctx, &x.Call, c.accessKey, c.token)
+	}
+	if strings.HasPrefix(c.accessKey, identity.SessionPrefix) {
+		return nil, mandatory("SecurityToken")
 	}
 	cred, err := w.d.service.Authenticate(ctx, &x.Call, identity.AccessKey, c.accessKey)
 	if err != nil {

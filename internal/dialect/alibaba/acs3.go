@@ -52,6 +52,9 @@ func claimACS3(h http.Header) (claim, error) {
 			return c, incomplete("SignedHeaders lacks " + name)
 		}
 	}
+	if len(h["X-Acs-Security-Token"]) > 1 {
+		return c, incomplete("header x-acs-security-token is given more than once")
+	}
 	if c.token != "" && !lists(a.headers, "x-acs-security-token") {
 		return c, incomplete("SignedHeaders lacks x-acs-security-token")
 	}

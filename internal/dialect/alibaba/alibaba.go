@@ -53,20 +53,22 @@ type Dialect struct {
 	cfg     Config
 	service *kms.Service
 	profile *keys.Profile
-	byName  map[string]*dialect.Operation // immutable
-	groups  []dialect.Group
-	regions []string // the cloud's ids, sorted
+	byName  map[string]map[string]*dialect.Operation // version → name, immutable
+	regions []string                                 // the cloud's ids, sorted
 }
 
 // New makes the dialect.
 func New(cfg Config) *Dialect {
-	d := &Dialect{cfg: cfg, service: cfg.Service, profile: Profile(cfg.Quotas), byName: map[string]*dialect.Operation{}}
+	d := &Dialect{cfg: cfg, service: cfg.Service, profile: Profile(cfg.Quotas), byName: map[string]map[string]*dialect.Operation{}}
 	d.regions = slices.Sorted(maps.Values(cfg.Regions))
-	d.groups = d.operations()
-	for _, g := range d.groups {
-		for i := range g.Operations {
-			d.byName[g.Operations[i].Name] = &g.Operations[i]
+	for version, groups := range map[string][]dialect.Group{apiVersion: d.operations(), stsVersion: d.stsOperations()} {
+		table := map[string]*dialect.Operation{}
+		for _, g := range groups {
+			for i := range g.Operations {
+				table[g.Operations[i].Name] = &g.Operations[i]
+			}
 		}
+		d.byName[version] = table
 	}
 	return d
 }
@@ -86,7 +88,8 @@ func (d *Dialect) Handler(region keys.Region) http.Handler {
 
 // Coverage is the page of what is supported.
 func Coverage() string {
-	return dialect.Coverage("Alibaba Cloud KMS (2016-01-20): coverage", (&Dialect{}).operations())
+	d := &Dialect{}
+	return dialect.Coverage("Alibaba Cloud KMS (2016-01-20): coverage", append(d.operations(), d.stsOperations()...))
 }
 
 // rotationWindow is the range of RotationInterval, deletionWindow of PendingWindowInDays.
@@ -106,6 +109,7 @@ func Profile(quotas bool) *keys.Profile {
 		VersionSpacing:         7 * keys.Day,
 		AsymmetricRotationOnly: true,
 		AsymmetricVersions:     50,
+		SessionLife:            keys.Window{Min: minSession * time.Second, Max: maxSession * time.Second, Default: maxSession * time.Second},
 		MaxTags:                maxTags,
 	}
 	if quotas {
@@ -119,9 +123,10 @@ const (
 	classManage     = "manage"     // no rate of the cloud's is documented
 	classCrypto     = "crypto"     // Encrypt, Decrypt, GenerateDataKey...
 	classAsymmetric = "asymmetric" // AsymmetricSign, AsymmetricDecrypt...
+	classSTS        = "sts"        // 6000 a minute, says the page of AssumeRole
 )
 
 // CloudLimits are the cloud's requests per second and account, by throttling class.
 func CloudLimits() map[string]float64 {
-	return map[string]float64{classCrypto: 1000, classAsymmetric: 200}
+	return map[string]float64{classCrypto: 1000, classAsymmetric: 200, classSTS: 100}
 }

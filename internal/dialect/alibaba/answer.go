@@ -124,7 +124,7 @@ func (w *wire) Fail(x *dialect.Exchange, e *keys.Error) {
 	d.text("HostId", strings.ToValidUTF8(x.Request.Host, "?"))
 	d.text("Code", string(f.code))
 	d.text("Message", f.message)
-	d.text("Recommend", "https://api.aliyun.com/troubleshoot?q="+string(f.code)+"&product=Kms")
+	d.text("Recommend", "https://api.aliyun.com/troubleshoot?q="+string(f.code)+"&product="+productOf(operation))
 	media := mediaJSON
 	if in.xml {
 		d.closing("Error")

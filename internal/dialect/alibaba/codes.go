@@ -30,6 +30,16 @@ const (
 	codeAccessKeyNotFound code = "InvalidAccessKeyId.NotFound"
 	codeAccessKeyDisabled code = "Forbidden.AccessKey"
 	codeToken             code = "InvalidSecurityToken.Malformed"
+	codeTokenExpired      code = "InvalidSecurityToken.Expired"
+	codeTokenMismatch     code = "InvalidSecurityToken.MismatchWithAccessKey"
+	codeRole              code = "EntityNotExist.Role"
+	codeRoleDenied        code = "NoPermission"
+	codeRoleARN           code = "InvalidParameter.RoleArn"
+	codeSessionName       code = "InvalidParameter.RoleSessionName"
+	codeDuration          code = "InvalidParameter.DurationSeconds"
+	codeSessionPolicy     code = "InvalidParameter.PolicyGrammar"
+	codeExternalID        code = "InvalidParameter.ExternalId"
+	codeSourceIdentity    code = "InvalidParameter.SourceIdentity"
 	codeDryRun            code = "DryRunOperationError"
 	codeDryRunInvalid     code = "ValidationError"
 	codeDryRunDenied      code = "AccessDeniedError"
@@ -96,6 +106,16 @@ var answers = map[code]answer{
 	codeAccessKeyNotFound: {http.StatusNotFound, "The Access Key ID provided does not exist in our records."},
 	codeAccessKeyDisabled: {http.StatusForbidden, "This AccessKey is not enabled."},
 	codeToken:             {http.StatusBadRequest, "Specified SecurityToken is malformed."},
+	codeTokenExpired:      {http.StatusBadRequest, "Specified SecurityToken is expired."},
+	codeTokenMismatch:     {http.StatusBadRequest, "Specified SecurityToken mismatch with the AccessKey."},
+	codeRole:              {http.StatusNotFound, "The specified Role not exists ."}, // the cloud's own spelling
+	codeRoleDenied:        {http.StatusForbidden, "You are not authorized to do this action. You should be authorized by RAM."},
+	codeRoleARN:           {http.StatusBadRequest, "The parameter RoleArn is wrongly formed."},
+	codeSessionName:       {http.StatusBadRequest, "The parameter RoleSessionName is wrongly formed."},
+	codeDuration:          {http.StatusBadRequest, "The Min/Max value of DurationSeconds is 15min/1hr."},
+	codeSessionPolicy:     {http.StatusBadRequest, "The parameter Policy has not passed grammar check."},
+	codeExternalID:        {http.StatusBadRequest, "The parameter ExternalId is wrongly formed."},
+	codeSourceIdentity:    {http.StatusBadRequest, "The parameter SourceIdentity is wrongly formed."},
 	codeDryRun:            {http.StatusBadRequest, "The request would have succeeded, but the DryRun parameter is set."},
 	codeDryRunInvalid:     {http.StatusBadRequest, "The request would have failed, and the DryRun parameter is set."},
 	codeDryRunDenied:      {http.StatusForbidden, "The request would have been denied, and the DryRun parameter is set."},
@@ -141,6 +161,9 @@ var answers = map[code]answer{
 	missingCommon("SignatureVersion"): {http.StatusBadRequest, messageMandatory},
 	missingCommon("SignatureNonce"):   {http.StatusBadRequest, messageMandatory},
 	missingCommon("Timestamp"):        {http.StatusBadRequest, messageMandatory},
+	missingCommon("SecurityToken"):    {http.StatusBadRequest, messageMandatory},
+	missingCommon("RoleArn"):          {http.StatusBadRequest, messageMandatory},
+	missingCommon("RoleSessionName"):  {http.StatusBadRequest, messageMandatory},
 }
 
 const messageMandatory = "%s is mandatory for this action."

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"claviger/internal/keys"
+	"claviger/internal/kms"
 )
 
 // row maps what the core says to what the cloud says. Empty fields match everything; the
@@ -31,6 +32,13 @@ var rows = []row{
 	{kind: keys.KindMissing, code: codeMissing},
 	{kind: keys.KindInvalid, field: "RotationInterval", operation: "UpdateRotationPolicy", code: codeInvalid, message: "The specified parameter RotationInterval is not valid."},
 	{kind: keys.KindInvalid, operation: "Encrypt", code: codeInvalid, message: "The specified parameter is invalid."},
+	{kind: keys.KindInvalid, operation: opAssumeRole, field: "RoleArn", code: codeRoleARN},
+	{kind: keys.KindInvalid, operation: opAssumeRole, field: "RoleSessionName", code: codeSessionName},
+	{kind: keys.KindInvalid, operation: opAssumeRole, field: "DurationSeconds", code: codeDuration},
+	{kind: keys.KindInvalid, operation: opAssumeRole, field: "duration", code: codeDuration},
+	{kind: keys.KindInvalid, operation: opAssumeRole, field: "Policy", code: codeSessionPolicy},
+	{kind: keys.KindInvalid, operation: opAssumeRole, field: "ExternalId", code: codeExternalID},
+	{kind: keys.KindInvalid, operation: opAssumeRole, field: "SourceIdentity", code: codeSourceIdentity},
 	{kind: keys.KindInvalid, code: codeInvalid},
 	{kind: keys.KindTooLarge, field: fieldBody, code: codeTooLarge},
 	{kind: keys.KindTooLarge, operation: "Encrypt", code: codeInvalid, message: "The specified parameter is invalid."},
@@ -38,8 +46,12 @@ var rows = []row{
 	{kind: keys.KindCiphertext, code: codeInvalid},
 
 	{kind: keys.KindUnauthenticated, noun: keys.TypeCredential, code: codeAccessKeyNotFound},
+	{kind: keys.KindUnauthenticated, noun: keys.TypeSession, field: kms.SessionMalformed, code: codeToken},
+	{kind: keys.KindUnauthenticated, noun: keys.TypeSession, field: kms.SessionMismatch, code: codeTokenMismatch},
+	{kind: keys.KindUnauthenticated, noun: keys.TypeSession, code: codeTokenExpired}, // or ended: clients get a new one
 	{kind: keys.KindUnauthenticated, code: codeIncomplete},
 	{kind: keys.KindReplay, code: codeNonceUsed},
+	{kind: keys.KindDenied, operation: opAssumeRole, code: codeRoleDenied},
 	{kind: keys.KindDenied, code: codeNoPermission},
 
 	{kind: keys.KindNotFound, operation: "TagResources", code: codeResourceIDNotFound},
@@ -50,6 +62,7 @@ var rows = []row{
 	{kind: keys.KindNotFound, noun: keys.TypeVault, code: codeInstanceNotFound},
 	{kind: keys.KindNotFound, noun: typePolicy, code: codeResourceNotFound, message: "Policy not found."},
 	{kind: keys.KindNotFound, noun: keys.TypeCompartment, code: codeResourceNotFound},
+	{kind: keys.KindNotFound, noun: keys.TypePrincipal, code: codeRole},
 	{kind: keys.KindNotFound, code: codeKeyNotFound},
 	{kind: keys.KindRelatedNotFound, noun: keys.TypeKey, code: codeKeyNotFound},
 	{kind: keys.KindRelatedNotFound, code: codeResourceNotFound},

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"claviger/internal/dialect"
@@ -62,7 +63,7 @@ func (d *Dialect) authenticate(ctx context.Context, x *dialect.Exchange) error {
 	if !ok {
 		return notVerified("the Authorization header's signature is not base64 of at most 512 bytes")
 	}
-	cred, err := d.kms.Authenticate(ctx, &x.Call, identity.RSAKey, sig.keyID)
+	cred, err := d.credential(ctx, x, sig.keyID)
 	if err != nil {
 		return err
 	}
@@ -75,6 +76,17 @@ func (d *Dialect) authenticate(ctx context.Context, x *dialect.Exchange) error {
 	}
 	x.Call.Who = cred.Caller
 	return nil
+}
+
+// sessionPrefix begins the keyId of a session; its token follows.
+const sessionPrefix = "ST$"
+
+// credential finds the API key that a keyId names, or opens the session token that it is.
+func (d *Dialect) credential(ctx context.Context, x *dialect.Exchange, keyID string) (*identity.Credential, error) {
+	if token, ok := strings.CutPrefix(keyID, sessionPrefix); ok {
+		return d.kms.AuthenticateKeySession(ctx, &x.Call, token)
+	}
+	return d.kms.Authenticate(ctx, &x.Call, identity.RSAKey, keyID)
 }
 
 // checkDate compares the request's date with the machine's clock. x-date wins over date.

@@ -101,7 +101,7 @@ func TestRefusedSignatures(t *testing.T) {
 		"no keyId":           {send: edit("keyId", "keyid"), text: textIncomplete, hint: "no keyId"},
 		"another version":    {send: edit(`version="1"`, `version="2"`), text: textIncomplete, hint: "version must be 1"},
 		"another algorithm":  {send: edit("rsa-sha256", "hmac-sha256"), text: textIncomplete, hint: "must be rsa-sha256"},
-		"session token":      {sign: func(s *signer) { s.keyID = "ST$eyJhbGciOi" }, text: textIncomplete, hint: "session token"},
+		"no session token":   {sign: func(s *signer) { s.keyID = "ST$eyJhbGciOi" }, text: textNotVerified, hint: "session token"},
 		"on behalf of":       {send: func(q *http.Request) { q.Header.Set("Opc-Obo-Token", "x") }, text: textIncomplete, hint: "opc-obo-token"},
 		"target not signed":  {sign: func(s *signer) { s.post = "date host content-length content-type x-content-sha256" }, text: textIncomplete, hint: "does not cover (request-target)"},
 		"host not signed":    {sign: func(s *signer) { s.post = "date (request-target) content-length content-type x-content-sha256" }, text: textIncomplete, hint: "does not cover host"},
