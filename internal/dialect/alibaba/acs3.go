@@ -131,8 +131,9 @@ func headerList(s string) bool {
 }
 
 // canonicalACS3 is the canonical request: method, path, query rebuilt from the decoded
-// parameters, the signed headers as received, their list, the body's hash.
-func canonicalACS3(r *http.Request, p *params, headers, bodyHash string) []byte {
+// parameters, the signed headers as received, their list, the body's hash. plainNames leaves
+// the names of parameters as they are but for asterisks, which is what the cloud's clients do.
+func canonicalACS3(r *http.Request, p *params, headers, bodyHash string, plainNames bool) []byte {
 	b := make([]byte, 0, 512+p.roomEncoded())
 	b = append(append(b, r.Method...), "\n/\n"...)
 	first := true
@@ -145,7 +146,11 @@ func canonicalACS3(r *http.Request, p *params, headers, bodyHash string) []byte 
 			b = append(b, '&')
 		}
 		first = false
-		b = appendEncoded(b, q.name)
+		if plainNames {
+			b = append(b, strings.ReplaceAll(q.name, "*", "%2A")...)
+		} else {
+			b = appendEncoded(b, q.name)
+		}
 		b = append(b, '=')
 		b = appendEncoded(b, q.value)
 	}
@@ -171,21 +176,47 @@ func canonicalACS3(r *http.Request, p *params, headers, bodyHash string) []byte 
 	return append(b, bodyHash...)
 }
 
+func stringToSignACS3(r *http.Request, p *params, headers, bodyHash string, plainNames bool) []byte {
+	sum := sha256.Sum256(canonicalACS3(r, p, headers, bodyHash, plainNames))
+	b := make([]byte, 0, len(acs3)+1+2*sha256.Size)
+	return hex.AppendEncode(append(append(b, acs3...), '\n'), sum[:])
+}
+
+// namesCanStayPlain reports whether a canonical query with plain names differs from one with
+// encoded names and still says where each name ends: then no other parameters have it. The
+// names of every documented parameter are the same in both; those of a flattened map may not be.
+func (p *params) namesCanStayPlain() bool {
+	differs := false
+	for i := range p.list {
+		q := &p.list[i]
+		if q.form {
+			continue
+		}
+		for j := range len(q.name) {
+			switch c := q.name[j]; {
+			case c <= ' ', c == '&', c == '=', c == '%', c == '+', c == 0x7f:
+				return false
+			case !unreserved(c) && c != '*':
+				differs = true
+			}
+		}
+	}
+	return differs
+}
+
 func (c *claim) verifyACS3(cred *identity.Credential, p *params, r *http.Request, body []byte) error {
 	sum := sha256.Sum256(body)
 	bodyHash := hex.EncodeToString(sum[:])
 	if got := strings.TrimSpace(r.Header.Get("X-Acs-Content-Sha256")); got != bodyHash {
 		return unauthenticated(codeMismatch, "x-acs-content-sha256", "x-acs-content-sha256 is not the SHA-256 of the body that arrived")
 	}
-	sum = sha256.Sum256(canonicalACS3(r, p, c.headers, bodyHash))
-	toSign := make([]byte, 0, len(acs3)+1+2*sha256.Size)
-	toSign = append(append(toSign, acs3...), '\n')
-	toSign = hex.AppendEncode(toSign, sum[:])
 	mac, err := hex.DecodeString(c.signature)
-	if err != nil || len(mac) != sha256.Size {
-		return incomplete("Signature is not the hex of 32 bytes")
+	if err != nil || len(mac) != sha256.Size || hex.EncodeToString(mac) != c.signature {
+		return incomplete("Signature is not the lower-case hex of 32 bytes")
 	}
-	if cred.VerifyMAC(sha256.New, "", toSign, mac) {
+	toSign := stringToSignACS3(r, p, c.headers, bodyHash, false)
+	if cred.VerifyMAC(sha256.New, "", toSign, mac) ||
+		(p.namesCanStayPlain() && cred.VerifyMAC(sha256.New, "", stringToSignACS3(r, p, c.headers, bodyHash, true), mac)) {
 		return nil
 	}
 	return &keys.Error{

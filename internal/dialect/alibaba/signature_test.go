@@ -176,7 +176,7 @@ func TestVectorsACS3(t *testing.T) {
 			if err != nil {
 				t.Fatalf("claim: %v", err)
 			}
-			sum := sha256.Sum256(canonicalACS3(r, p, c.headers, emptyHash))
+			sum := sha256.Sum256(canonicalACS3(r, p, c.headers, emptyHash, false))
 			if got := hex.EncodeToString(sum[:]); got != v.hash {
 				t.Errorf("hash of the canonical request is %s, want %s", got, v.hash)
 			}
@@ -290,7 +290,7 @@ func FuzzCanonicalQuery(f *testing.F) {
 			return
 		}
 		r := &http.Request{Method: "GET", Header: http.Header{}, Host: "h"}
-		canonical := string(canonicalACS3(r, p, "host", ""))
+		canonical := string(canonicalACS3(r, p, "host", "", false))
 		line := strings.Split(canonical, "\n")[2]
 		want := "GET&%2F&" + strings.ReplaceAll(url.QueryEscape(line), "+", "%20")
 		if got := strings.ReplaceAll(string(stringToSignV1("GET", p)), "~", "%7E"); got != strings.ReplaceAll(want, "~", "%7E") {
