@@ -60,6 +60,10 @@ func (o endpointsOf) Reserve(_ context.Context, vault keys.ID) (string, error) {
 	return o.e.Vaults.Reserve(vault.String())
 }
 
+func (o endpointsOf) Claim(_ context.Context, vault keys.ID, had string) (string, error) {
+	return o.e.Vaults.Claim(vault.String(), had)
+}
+
 func (o endpointsOf) Release(endpoint string) { o.e.close(endpoint) }
 
 func (o endpointsOf) Open(v *keys.Vault) error { return o.e.open(v) }

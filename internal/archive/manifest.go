@@ -30,7 +30,7 @@ type Manifest struct {
 	Tenants   []Named     `json:"tenants"`   // whose it is
 	Vault     *Named      `json:"vault,omitempty"`
 	Key       *Named      `json:"key,omitempty"`
-	WithKeys  bool        `json:"withKeys"` // false for a vault without its keys
+	WithKeys  bool        `json:"withKeys"` // false for a vault without its keys; its wrapping key is always there
 	Counts    Counts      `json:"counts"`
 	Software  string      `json:"software"` // the release that wrote it
 }
@@ -41,7 +41,7 @@ type Named struct {
 	Name string  `json:"name"`
 }
 
-// Counts are an archive's numbers of records, tombstones included.
+// Counts are an archive's numbers of records, tombstones and hidden keys included.
 type Counts struct {
 	Vaults   int `json:"vaults"`
 	Keys     int `json:"keys"`

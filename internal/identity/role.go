@@ -36,6 +36,8 @@ var roleActions = map[keys.Action][]Role{
 	keys.MoveVault:             {Admin, Operator},
 	keys.ScheduleVaultDeletion: {Admin, Operator},
 	keys.CancelVaultDeletion:   {Admin, Operator},
+	keys.BackupVault:           {Admin, Operator},
+	keys.RestoreVaultBackup:    {Admin, Operator},
 
 	keys.CreateKey:               {Admin, Operator},
 	keys.ReadKey:                 {Admin, Operator, User, Auditor},
@@ -61,6 +63,8 @@ var roleActions = map[keys.Action][]Role{
 	keys.ListVersions:            {Admin, Operator, User, Auditor},
 	keys.ScheduleVersionDeletion: {Admin, Operator},
 	keys.CancelVersionDeletion:   {Admin, Operator},
+	keys.BackupKey:               {Admin, Operator},
+	keys.RestoreKeyBackup:        {Admin, Operator},
 
 	keys.Encrypt:         {Admin, User},
 	keys.Decrypt:         {Admin, User},

@@ -39,6 +39,7 @@ func rights() map[keys.Action]string {
 		keys.EnsureDisabled, keys.ScheduleKeyDeletion, keys.CancelKeyDeletion, keys.RestoreKey, keys.SetRotation,
 		keys.SetProtection, keys.TagKey, keys.Rotate, keys.CreateAlias, keys.UpdateAlias, keys.DeleteAlias,
 		keys.ScheduleVersionDeletion, keys.CancelVersionDeletion,
+		keys.BackupVault, keys.BackupKey, keys.RestoreVaultBackup, keys.RestoreKeyBackup,
 	} {
 		out[a] = manage
 	}

@@ -92,7 +92,8 @@ type Rule struct {
 	To     State   // the state after it; "" leaves it, Previous returns whence it came
 }
 
-// Previous, as the To of a [Rule], is the state before the deletion was scheduled.
+// Previous, as the To of a [Rule], is the state before the deletion was scheduled, or the one that
+// a backup was made in.
 const Previous State = "PREVIOUS"
 
 // Table is the state machine of one noun.
@@ -106,18 +107,21 @@ var any4 = []State{PendingImport, Enabled, Disabled, PendingDeletion}
 // VaultLifecycle is the state machine of vaults; nothing else knows its rules.
 var VaultLifecycle = Table{TypeVault, []Rule{
 	{CreateVault, nil, Active},
-	{ReadVault, []State{Active, PendingDeletion, Deleted}, ""},
+	{RestoreVaultBackup, []State{Restoring}, Active},
+	{ReadVault, []State{Active, PendingDeletion, Deleted, Restoring}, ""},
 	{UseVault, []State{Active}, ""},
 	{UpdateVault, []State{Active}, ""},
 	{MoveVault, []State{Active}, ""},
 	{ScheduleVaultDeletion, []State{Active}, PendingDeletion},
 	{CancelVaultDeletion, []State{PendingDeletion}, Active},
+	{BackupVault, []State{Active}, ""},
 }}
 
 // KeyLifecycle is the state machine of keys; nothing else knows its rules.
 var KeyLifecycle = Table{TypeKey, []Rule{
 	{CreateKey, nil, Enabled},
-	{ReadKey, append([]State{Deleted}, any4...), ""},
+	{RestoreKeyBackup, []State{Restoring}, Previous},
+	{ReadKey, append([]State{Deleted, Restoring}, any4...), ""},
 	{ListVersions, append([]State{Deleted}, any4...), ""},
 	{ReadVersion, append([]State{Deleted}, any4...), ""},
 	{UpdateKey, []State{PendingImport, Enabled, Disabled}, ""},
@@ -145,6 +149,7 @@ var KeyLifecycle = Table{TypeKey, []Rule{
 	{Sign, []State{Enabled}, ""},
 	{Verify, []State{Enabled}, ""},
 	{ReadPublicKey, []State{Enabled}, ""},
+	{BackupKey, []State{PendingImport, Enabled, Disabled}, ""},
 }}
 
 // VersionLifecycle is the state machine of key versions; nothing else knows its rules.

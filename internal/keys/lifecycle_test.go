@@ -41,8 +41,8 @@ func TestLifecyclePageIsRenderedFromTheTables(t *testing.T) {
 func TestEveryRuleStepsToAStateOfItsNoun(t *testing.T) {
 	t.Parallel()
 	states := map[keys.Type][]keys.State{
-		keys.TypeVault:   {keys.Active, keys.PendingDeletion, keys.Deleted},
-		keys.TypeKey:     {keys.PendingImport, keys.Enabled, keys.Disabled, keys.PendingDeletion, keys.Deleted},
+		keys.TypeVault:   {keys.Active, keys.PendingDeletion, keys.Deleted, keys.Restoring},
+		keys.TypeKey:     {keys.PendingImport, keys.Enabled, keys.Disabled, keys.PendingDeletion, keys.Deleted, keys.Restoring},
 		keys.TypeVersion: {keys.Enabled, keys.PendingDeletion, keys.Deleted},
 	}
 	for _, table := range []keys.Table{keys.VaultLifecycle, keys.KeyLifecycle, keys.VersionLifecycle} {

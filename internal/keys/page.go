@@ -18,15 +18,16 @@ action, "·" where the action leaves the state as it is, and empty where it is r
 The state that counts is the effective one. A key in a vault that is pending deletion is pending
 deletion itself; a version is usable only if its key is. At its due time a thing is deleted for
 every caller, whether or not it has been swept away yet. PREVIOUS is the state before the deletion
-was scheduled.
+was scheduled, or the one that a backup was made in. In a vault that is being restored every key
+is, and is not shown.
 `)
 	for _, t := range []struct {
 		title  string
 		table  Table
 		states []State
 	}{
-		{"Vaults", VaultLifecycle, []State{Active, PendingDeletion, Deleted}},
-		{"Keys", KeyLifecycle, []State{PendingImport, Enabled, Disabled, PendingDeletion, Deleted}},
+		{"Vaults", VaultLifecycle, []State{Active, PendingDeletion, Deleted, Restoring}},
+		{"Keys", KeyLifecycle, []State{PendingImport, Enabled, Disabled, PendingDeletion, Deleted, Restoring}},
 		{"Key versions", VersionLifecycle, []State{Enabled, PendingDeletion, Deleted}},
 	} {
 		t.table.render(&b, t.title, t.states)

@@ -121,12 +121,12 @@ type Key struct {
 // that is being restored every key is. One whose material is over waits for it to be imported again.
 func (k *Key) Effective(v *Vault, now time.Time) State {
 	switch {
+	case k.State == Restoring, v.State == Restoring:
+		return Restoring
 	case k.State == Deleted, k.State == PendingDeletion && due(k.DeleteAt, now):
 		return Deleted
 	case v.Effective(now) == Deleted:
 		return Deleted
-	case k.State == Restoring, v.State == Restoring:
-		return Restoring
 	case k.State == PendingDeletion, v.State == PendingDeletion:
 		return PendingDeletion
 	case due(k.MaterialExpiresAt, now):

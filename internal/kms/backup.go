@@ -3,11 +3,16 @@
 package kms
 
 import (
+	"bufio"
 	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 
 	"claviger/internal/archive"
 	"claviger/internal/keys"
+	"claviger/internal/secret"
 )
 
 // Manifest says what a backup holds.
@@ -17,6 +22,20 @@ type Manifest = archive.Manifest
 // stays the same throughout; it is called on the goroutine of the call, and may be nil.
 type Progress func(done, total int)
 
+// BackupConfig says how backups are encrypted and where they are gathered. The zero value is for
+// the same root key, and in memory.
+type BackupConfig struct {
+	// Recipients are the holders of the private keys that backups are encrypted to. Nobody: they
+	// are encrypted under the root key.
+	Recipients archive.Recipients
+	// Identities are private keys that a restore may open backups with, beside the root key.
+	Identities archive.Identities
+	// Spool makes the place that a backup is gathered in; nil is in memory.
+	Spool func() (Spool, error)
+	// Software is this release, as manifests tell it.
+	Software string
+}
+
 // WriteKeyBackup writes a backup of one key with all of its versions to w: everything is as of
 // one revision of the store. The key and its material are encrypted to the configured recovery
 // recipients, or, without any, under the root key. The call's IfMatch is honoured. w is written to
@@ -24,11 +43,156 @@ type Progress func(done, total int)
 //
 // Errors: those of finding the key, KindDenied, KindState where [keys.BackupKey] is not allowed.
 // An error of w is in the chain.
-func (s *Service) WriteKeyBackup(_ context.Context, _ *Call, _ KeyRef, _ io.Writer, _ Progress) (*Manifest, error) {
-	return nil, &keys.Error{Kind: keys.KindNotImplemented}
+func (s *Service) WriteKeyBackup(ctx context.Context, c *Call, ref KeyRef, w io.Writer, progress Progress) (*Manifest, error) {
+	return s.writeBackup(ctx, c, keys.BackupKey, w, progress, func(m *mutation, g *gathering) error {
+		at, _, err := m.locate(ref, keys.BackupKey)
+		if err != nil {
+			return err
+		}
+		if at.key.Hidden {
+			return &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Action: keys.BackupKey, Hint: "a vault's wrapping key is part of the vault's backup"}
+		}
+		if err := m.match(viewKey(at.key, at.vault, m.now).ETag); err != nil {
+			return err
+		}
+		return g.keyAlone(at)
+	})
 }
 
-// WriteVaultBackup is WriteKeyBackup for a vault: with all of its keys, or the vault's own record alone.
-func (s *Service) WriteVaultBackup(_ context.Context, _ *Call, _ VaultRef, _ bool, _ io.Writer, _ Progress) (*Manifest, error) {
-	return nil, &keys.Error{Kind: keys.KindNotImplemented}
+// WriteVaultBackup is WriteKeyBackup for a vault: with all of its keys, or the vault's own record
+// and its wrapping key alone.
+func (s *Service) WriteVaultBackup(ctx context.Context, c *Call, ref VaultRef, includeKeys bool, w io.Writer, progress Progress) (*Manifest, error) {
+	return s.writeBackup(ctx, c, keys.BackupVault, w, progress, func(m *mutation, g *gathering) error {
+		v, _, err := m.vault(ref, keys.BackupVault)
+		if err != nil {
+			return err
+		}
+		if err := m.match(viewVault(v, m.now).ETag); err != nil {
+			return err
+		}
+		return g.wholeVault(v, includeKeys)
+	})
+}
+
+// writeBackup gathers records into a spool in one view, then writes them out. The audit event is
+// recorded in between: nothing leaves without it.
+func (s *Service) writeBackup(ctx context.Context, c *Call, act keys.Action, w io.Writer, progress Progress, gather func(*mutation, *gathering) error) (*Manifest, error) {
+	spool, err := s.newSpool()
+	if err != nil {
+		return nil, s.refuse(ctx, s.event(c, act), err)
+	}
+	defer spool.Close()
+	id, err := keys.NewID(s.rand)
+	if err != nil {
+		return nil, translate(err)
+	}
+	m, err := read(ctx, s, c, act, func(m *mutation) (*Manifest, error) {
+		out := bufio.NewWriter(spool)
+		g := &gathering{m: m, w: out, manifest: &Manifest{ID: id, CreatedAt: m.now, Software: s.backup.Software}}
+		head, err := m.tx.Head()
+		if err != nil {
+			return nil, err
+		}
+		g.manifest.Revision = head.Revision
+		return g.manifest, errors.Join(gather(m, g), out.Flush())
+	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err = spool.Seek(0, io.SeekStart); err == nil {
+		err = s.writeArchive(ctx, w, m, bufio.NewReader(spool), newMeter(progress, m, 1))
+	}
+	if err != nil {
+		s.log.ErrorContext(ctx, "write backup", "request_id", c.RequestID, "backup", m.ID.String(), "error", err)
+		return nil, translate(fmt.Errorf("write backup: %w", err))
+	}
+	return m, nil
+}
+
+func (s *Service) newSpool() (Spool, error) {
+	if s.backup.Spool == nil {
+		return &memorySpool{}, nil
+	}
+	spool, err := s.backup.Spool()
+	if err != nil {
+		return nil, fmt.Errorf("make a place to gather the backup in: %w", err)
+	}
+	return spool, nil
+}
+
+// writeArchive turns what was gathered into an archive: material is opened one version at a time.
+func (s *Service) writeArchive(ctx context.Context, w io.Writer, m *Manifest, gathered *bufio.Reader, meter *meter) error {
+	out, err := archive.NewWriter(ctx, w, m, archive.Lock{Root: s.root, Recipients: s.backup.Recipients}, s.rand)
+	if err != nil {
+		return err
+	}
+	defer out.Wipe()
+	place := keys.Version{Tenant: m.Tenants[0].ID, Vault: m.Vault.ID, Region: m.Region}
+	for {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		rec, err := archive.ReadRecord(gathered)
+		if errors.Is(err, io.EOF) {
+			return out.Finish()
+		}
+		if err != nil {
+			return err
+		}
+		if rec.Key != nil {
+			place.Key = rec.Key.ID
+		}
+		if err := s.openRecord(ctx, rec, &place); err != nil {
+			return err
+		}
+		err = out.Write(rec)
+		rec.Wipe()
+		if err != nil {
+			return err
+		}
+		meter.count(rec)
+	}
+}
+
+// openRecord opens the secrets of a gathered version, which lies in place.
+func (s *Service) openRecord(ctx context.Context, rec *archive.Record, place *keys.Version) error {
+	if rec.Version == nil || rec.Material.Len() == 0 {
+		return nil
+	}
+	sealed := rec.Material.Reveal()
+	v := keys.Version{
+		ID: rec.Version.ID, Tenant: place.Tenant, Vault: place.Vault, Key: place.Key,
+		KEKGeneration: int(binary.BigEndian.Uint64(sealed)), Sealed: sealed[8:], //nolint:gosec // as withSealed put it
+	}
+	material, err := s.openMaterial(ctx, &v)
+	if err != nil {
+		return err
+	}
+	rec.Material = material
+	return nil
+}
+
+// withSealed puts a version's sealed material into its record, after the generation of its KEK.
+func withSealed(rec *archive.Record, v *keys.Version) {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(v.Sealed)), uint64(v.KEKGeneration)) //nolint:gosec // never negative
+	rec.Material = secret.New(append(b, v.Sealed...))
+}
+
+// meter counts records for a Progress.
+type meter struct {
+	progress    Progress
+	done, total int
+}
+
+// newMeter counts the records of an archive so many times over.
+func newMeter(progress Progress, m *Manifest, times int) *meter {
+	return &meter{progress: progress, total: times * (m.Counts.Vaults + m.Counts.Keys + m.Counts.Versions)}
+}
+
+func (p *meter) count(rec *archive.Record) {
+	if p.progress == nil || (rec.Vault == nil && rec.Key == nil && rec.Version == nil) {
+		return
+	}
+	p.done++
+	p.progress(p.done, p.total)
 }

@@ -29,7 +29,7 @@ func performed(t testing.TB, w *kmstest.World) (out []audit.Event) {
 		rows, err := tx.Events(0, 0)
 		for _, row := range rows {
 			switch store.DueKind(row.Event.Operation) {
-			case store.EraseKey, store.EraseVault, store.EraseVersion, store.RotateKey:
+			case store.EraseKey, store.EraseVault, store.EraseVersion, store.RotateKey, store.ExpireMaterial, store.DropVault, store.DropKey:
 				out = append(out, row.Event)
 			}
 		}

@@ -257,7 +257,7 @@ func (m *mutation) viewKeys(rows []*keys.Key, f KeyFilter) ([]*Key, error) {
 			vaults[k.Vault] = v
 		}
 		view := viewKey(k, v, m.now)
-		if (f.HideDeleted && view.State == keys.Deleted) || (f.Match != nil && !f.Match(view)) {
+		if v.State == keys.Restoring || (f.HideDeleted && view.State == keys.Deleted) || (f.Match != nil && !f.Match(view)) {
 			continue
 		}
 		out = append(out, view)

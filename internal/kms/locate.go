@@ -69,6 +69,9 @@ func locate(l lookup, c *Call, who *identity.Caller, ref KeyRef, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
+	if v.State == keys.Restoring {
+		return nil, keys.NotFound(ref.noun()) // not before its vault is
+	}
 	state := k.Effective(v, now)
 	if ref.HideDeleted && state == keys.Deleted {
 		return nil, keys.NotFound(ref.noun())

@@ -3,6 +3,9 @@
 package kms_test
 
 import (
+	"bytes"
+	"errors"
+	"io"
 	"slices"
 	"testing"
 	"time"
@@ -31,6 +34,7 @@ type scene struct {
 	member     kmstest.Tenant
 	credential *identity.CredentialRow
 	grant      *keys.Grant
+	backup     []byte // of a key or vault that is lost
 }
 
 func newScene(t testing.TB, w *kmstest.World, vault keys.ID) *scene {
@@ -128,6 +132,9 @@ func keyMethods() []method {
 		{keys.SetRotation, "SetRotation", nil, func(s *scene, c *kms.Call) error {
 			return second(s.SetRotation(s.t.Context(), c, s.aesRef(), kms.RotationPolicy{Enabled: true, Interval: 60 * keys.Day}))
 		}},
+		{keys.BackupKey, "WriteKeyBackup", nil, func(s *scene, c *kms.Call) error {
+			return second(s.WriteKeyBackup(s.t.Context(), c, s.aesRef(), io.Discard, nil))
+		}},
 		{keys.Rotate, "Rotate", nil, func(s *scene, c *kms.Call) error { return second(s.Rotate(s.t.Context(), c, s.aesRef())) }},
 		{keys.ReadVersion, "Version", nil, func(s *scene, c *kms.Call) error {
 			return second(s.Version(s.t.Context(), c, s.aesRef(), kms.VersionRef{ID: s.old.ID}))
@@ -196,6 +203,12 @@ func vaultMethods() []method {
 			vaultIn(keys.PendingDeletion),
 			func(s *scene, c *kms.Call) error { return second(s.CancelVaultDeletion(s.t.Context(), c, ref(s))) },
 		},
+		{keys.BackupVault, "WriteVaultBackup", nil, func(s *scene, c *kms.Call) error {
+			return second(s.WriteVaultBackup(s.t.Context(), c, ref(s), true, io.Discard, nil))
+		}},
+		{keys.RestoreKeyBackup, "RestoreKeyBackup", (*scene).loseKey, func(s *scene, c *kms.Call) error {
+			return second(s.RestoreKeyBackup(s.t.Context(), c, bytes.NewReader(s.backup), nil))
+		}},
 		{keys.CreateKey, "CreateKey", nil, func(s *scene, c *kms.Call) error {
 			req := wish(keys.AES256)
 			req.Vault = s.vault
@@ -235,6 +248,24 @@ func (s *scene) giveWork() {
 	})
 }
 
+// loseKey takes a key away, and its rows with it, after a backup of it was made.
+func (s *scene) loseKey() {
+	lost := wish(keys.AES256)
+	lost.Vault = s.vault
+	id := newKey(s.t, s.World, lost).ID
+	s.backup = backupKey(s.t, s.World, id)
+	lose(s.t, s.World, id)
+}
+
+// loseVault is loseKey for a vault of its own.
+func (s *scene) loseVault() {
+	id := newVault(s.t, s.World, "lost")
+	s.backup = backupVault(s.t, s.World, id)
+	tamper(s.t, s.World, func(tx store.Tx) error {
+		return errors.Join(tx.Delete(&store.KEK{Owner: id, Generation: 1}), tx.Delete(&keys.Vault{ID: id}))
+	})
+}
+
 func (s *scene) giveMember() {
 	s.member = member(s.t, s.World, s.World.Tenant, "target "+s.key.ID.String(), identity.User, keys.ID{})
 	rows, err := s.Credentials(s.t.Context(), s.System("test"), s.World.Tenant.ID)
@@ -263,6 +294,9 @@ func tenantMethods() []method {
 		}},
 		{keys.ListWork, "WorkRequests", nil, func(s *scene, c *kms.Call) error {
 			return second(s.WorkRequests(s.t.Context(), c, kms.WorkFilter{}, kms.Page{}))
+		}},
+		{keys.RestoreVaultBackup, "RestoreVaultBackup", (*scene).loseVault, func(s *scene, c *kms.Call) error {
+			return second(s.RestoreVaultBackup(s.t.Context(), c, "", bytes.NewReader(s.backup), nil))
 		}},
 		{keys.ListVaults, "Vaults", nil, func(s *scene, c *kms.Call) error { return second(s.Vaults(s.t.Context(), c, "", kms.Page{})) }},
 		{keys.ListKeys, "Keys", nil, func(s *scene, c *kms.Call) error {

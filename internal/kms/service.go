@@ -35,6 +35,9 @@ type Endpoints interface {
 	// Reserve picks and holds the endpoint of a vault that is about to be made: what
 	// keys.Vault.Endpoint will say.
 	Reserve(ctx context.Context, vault keys.ID) (endpoint string, err error)
+	// Claim is Reserve for a vault that comes back from a backup: the endpoint that it had where
+	// that is free, else another.
+	Claim(ctx context.Context, vault keys.ID, had string) (endpoint string, err error)
 	// Release gives back a reserved endpoint whose vault was not made.
 	Release(endpoint string)
 	// Open begins to answer at the vault's endpoint.
@@ -65,6 +68,7 @@ type Config struct {
 	Node      string
 	Virtual   bool      // whether the domain clock may be moved (dev)
 	Endpoints Endpoints // nil: vaults have no endpoint of their own
+	Backup    BackupConfig
 	// KeyringLimit is the most snapshots kept in memory; 0: 200,000.
 	KeyringLimit int
 	// NonceLimit is the most nonces kept in memory; 0: 4,000,000 (about 100 MB when full).
@@ -85,6 +89,9 @@ type Service struct {
 	patience  time.Duration
 	node      string
 	endpoints Endpoints
+	root      seal.Seal // of backups; the hierarchy has its own way to it
+	backup    BackupConfig
+	restores  busy // vaults and keys whose restore is under way here
 
 	clock     *clock
 	hierarchy *hierarchy
@@ -128,7 +135,7 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		store: cfg.Store, audit: cfg.Audit, pool: cfg.Pool, rand: cfg.Rand, log: cfg.Log,
 		regions: cfg.Regions, hsm: orElse(cfg.HSM, RefuseHSM), tombs: orElse(cfg.Tombstones, 90*keys.Day),
 		keepWork: orElse(cfg.Work, 7*keys.Day), patience: orElse(cfg.Patience, 20*time.Second), node: cfg.Node,
-		endpoints: cfg.Endpoints,
+		endpoints: cfg.Endpoints, root: cfg.Seal, backup: cfg.Backup, restores: busy{ids: map[keys.ID]chan struct{}{}},
 		jobs:      newJobs(),
 		clock:     newClock(cfg.Wall, cfg.Virtual),
 		hierarchy: h,

@@ -195,6 +195,10 @@ func (s *Service) perform(ctx context.Context, d *store.Due) error {
 		return s.eraseVault(ctx, c, d)
 	case store.RotateKey:
 		return s.rotateDue(ctx, c, d)
+	case store.DropVault:
+		return s.dropVault(ctx, d.ID, d.Revision)
+	case store.DropKey:
+		return s.dropKey(ctx, d.ID, d.Revision)
 	}
 	return fmt.Errorf("unknown kind of event %q", d.Kind)
 }
@@ -221,22 +225,22 @@ func (s *Service) eraseVersion(ctx context.Context, c *Call, d *store.Due) error
 		if v.Revision != d.Revision || v.Effective(m.now) != keys.Deleted {
 			return errNotDue
 		}
-		k, err := store.LoadKey(m.tx, v.Key)
+		k, err := loadKeyView(m.tx, v.Key, m.now)
 		if err != nil {
 			return err
 		}
+		if k.State == keys.Restoring {
+			return errNotDue // the restore is not done with it
+		}
 		m.ev.Tenant, m.ev.Vault, m.ev.Key, m.ev.Version = v.Tenant, v.Vault, v.Key, v.ID
-		return m.erase(k, v.DeleteAt, v)
+		return m.erase(&k.Key, v.DeleteAt, v)
 	})
 }
 
 // erase leaves the tombstones of versions that are gone since at, and counts them on their key.
 func (m *mutation) erase(k *keys.Key, at time.Time, versions ...*keys.Version) error {
 	for _, v := range versions {
-		v.State, v.Sealed, v.PublicKey, v.Fingerprint = keys.Deleted, nil, nil, nil
-		if v.DeleteAt.IsZero() || v.DeleteAt.After(at) {
-			v.DeleteAt = at // before its own schedule, with its key
-		}
+		entombVersion(v, at)
 		if err := m.tx.Put(v); err != nil {
 			return err
 		}
@@ -299,8 +303,7 @@ func (m *mutation) buryKey(k *keys.Key, at time.Time) error {
 			return err
 		}
 	}
-	k.State, k.Before, k.DeleteAt = keys.Deleted, "", at
-	k.Tags, k.Description, k.Rotation, k.MaterialExpiresAt = keys.Tags{}, "", keys.Rotation{}, time.Time{}
+	entomb(k, at)
 	return m.tx.Put(k)
 }
 

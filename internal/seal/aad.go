@@ -22,6 +22,7 @@ const (
 	PurposeSessionToken  Purpose = "session-token"
 	PurposeCursorKey     Purpose = "cursor-key"
 	PurposeImportWrapper Purpose = "import-wrapping-key"
+	PurposeArchive       Purpose = "archive-key" // the key of a backup, under the root key
 )
 
 // AAD is the place of a sealed value. A box opens only at the place that it was sealed for.

@@ -18,6 +18,9 @@ import (
 type Vaults interface {
 	// Reserve picks an endpoint for a new vault, whose id is vault, and holds it.
 	Reserve(vault string) (endpoint string, err error)
+	// Claim is Reserve for a vault that comes back: the endpoint that it had where that is free and
+	// one that this server would give, else another.
+	Claim(vault, had string) (endpoint string, err error)
 	// Hold takes the stored endpoint of a vault that exists; name is for the refusal's text.
 	Hold(endpoint, name string) error
 	// Open begins to answer at an endpoint that is reserved or held.
@@ -52,6 +55,11 @@ func NewPorts(s *Server, host string, first, last int, advertise string) *Ports 
 func (p *Ports) Reserve(string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.reserve()
+}
+
+// reserve is Reserve with mu held.
+func (p *Ports) reserve() (string, error) {
 	if p.first == 0 {
 		return p.bind(0)
 	}
@@ -70,6 +78,27 @@ func (p *Ports) Reserve(string) (string, error) {
 		return endpoint, err
 	}
 	return "", fmt.Errorf("every port from %d to %d is taken", p.first, p.last)
+}
+
+// Claim binds the port that a vault had, or the next free one.
+func (p *Ports) Claim(_, had string) (string, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	port, err := strconv.Atoi(had)
+	if err == nil && p.gives(port) && p.held[port] == nil {
+		if endpoint, err := p.bind(port); err == nil {
+			return endpoint, nil
+		}
+	}
+	return p.reserve()
+}
+
+// gives reports whether a port is one that Reserve may give.
+func (p *Ports) gives(port int) bool {
+	if p.first == 0 {
+		return port > 0 && port <= 65535
+	}
+	return port >= p.first && port <= p.last
 }
 
 // bind takes a port; mu is held.
@@ -180,6 +209,9 @@ func (h *Hosts) Reserve(vault string) (string, error) {
 	h.held[label] = nil
 	return label, nil
 }
+
+// Claim takes the vault's id as its label, which it always had.
+func (h *Hosts) Claim(vault, _ string) (string, error) { return h.Reserve(vault) }
 
 // Hold takes the stored label of a vault.
 func (h *Hosts) Hold(endpoint, name string) error {
