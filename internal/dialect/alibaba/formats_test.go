@@ -21,26 +21,15 @@ func TestFormatsAgree(t *testing.T) {
 		c := newCloud(t, func(cfg *Config) { cfg.XMLRoot = form })
 		s := newStage(t, c, "Description=a <b> & \"c\"\n漢")
 		for _, row := range stateTable {
-			if row.enabled != ok {
+			if row.best() != ok {
 				continue // TestBadInput compares refusals
 			}
 			var answers [2]reply
 			for i, format := range []string{"JSON", "XML"} {
 				c.advance(t, 8*keys.Day)
-				alias := "alias/" + row.operation + "-" + format
-				if !strings.Contains(row.params, "$new") {
-					c.must(t, "CreateAlias", "KeyId="+s.key[row.spec], "AliasName="+alias)
-				}
-				if row.operation == "CancelKeyDeletion" {
-					c.must(t, "ScheduleKeyDeletion", "KeyId="+s.key[row.spec], "PendingWindowInDays=7")
-				}
-				answers[i] = c.must(t, row.operation, append(s.params(t, &row, alias, alias), "Format="+format)...)
-				if row.operation == "ScheduleKeyDeletion" {
-					c.must(t, "CancelKeyDeletion", "KeyId="+s.key[row.spec])
-				}
-				if !strings.HasPrefix(row.operation, "ListAliases") {
-					_ = c.call(t, "DeleteAlias", "AliasName="+alias)
-				}
+				params := s.set(t, c, &row)
+				answers[i] = c.must(t, row.operation, append(params, "Format="+format)...)
+				s.strike(t, c, &row)
 			}
 			compareFormats(t, form, row.operation, answers[0], answers[1])
 		}

@@ -116,6 +116,38 @@ func (s *stage) params(t testing.TB, row *stateRow, alias, fresh string) []strin
 		"$instance", s.instance).Replace(row.params))
 }
 
+// best is the answer in the state that the operation is for.
+func (r *stateRow) best() string {
+	if r.pending == ok {
+		return ok
+	}
+	return r.enabled
+}
+
+// set brings everything into the state in which a row's operation works, and is the row's
+// parameters then.
+func (s *stage) set(t testing.TB, c *cloud, row *stateRow) []string {
+	t.Helper()
+	const alias = "alias/of-the-stage"
+	if !strings.Contains(row.params, "$new") {
+		c.must(t, "CreateAlias", "KeyId="+s.key[row.spec], "AliasName="+alias)
+	}
+	if row.operation == "CancelKeyDeletion" {
+		c.must(t, "ScheduleKeyDeletion", "KeyId="+s.key[row.spec], "PendingWindowInDays=7")
+	}
+	return s.params(t, row, alias, alias)
+}
+
+// strike takes back what set and the row's operation did.
+func (s *stage) strike(t testing.TB, c *cloud, row *stateRow) {
+	t.Helper()
+	_ = c.call(t, "DeleteAlias", "AliasName=alias/of-the-stage")
+	if row.operation == "ScheduleKeyDeletion" {
+		c.must(t, "CancelKeyDeletion", "KeyId="+s.key[row.spec])
+	}
+	c.must(t, "EnableKey", "KeyId="+s.key[row.spec])
+}
+
 // TestStateTable tries every operation in every key state.
 func TestStateTable(t *testing.T) {
 	t.Parallel()
