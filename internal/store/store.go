@@ -50,9 +50,9 @@ type Store interface {
 	// Observe sets the one observer. It is called before the first Update.
 	Observe(Observer)
 
-	// Follow tells the observer what other processes have committed in the same database, waits
-	// as an Update would for what that retired, and answers the revision up to which it did.
-	Follow(ctx context.Context) (revision int64, err error)
+	// Fleet is what processes that share the database know of each other; nil where this
+	// process alone has it.
+	Fleet() Fleet
 
 	// Scrub makes the remains of records erased so far unreadable in the store's files.
 	Scrub(ctx context.Context) error

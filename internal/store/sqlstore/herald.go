@@ -77,6 +77,13 @@ func (h *herald) follow(ctx context.Context, s *session, revision int64) error {
 	return nil
 }
 
+// since answers up to which revision the observer was told.
+func (h *herald) since() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.told
+}
+
 // settle answers what is to be waited for until no call holds what others' changes retired.
 func (h *herald) settle() (waits []func()) {
 	h.mu.Lock()
@@ -101,24 +108,4 @@ func changesAfter(ctx context.Context, s *session, after, until int64) ([]store.
 		return nil, fmt.Errorf("read change feed: %w", err)
 	}
 	return out, nil
-}
-
-// Follow implements [store.Store].
-func (s *Store) Follow(ctx context.Context) (int64, error) {
-	s.committer.herald.following.Lock()
-	defer s.committer.herald.following.Unlock()
-	var head store.Head
-	err := s.View(ctx, func(t store.Tx) (err error) {
-		if head, err = t.Head(); err != nil {
-			return err
-		}
-		return s.committer.herald.follow(ctx, t.(*tx).session, head.Revision)
-	})
-	if err != nil {
-		return 0, fmt.Errorf("follow: %w", err)
-	}
-	for _, wait := range s.committer.herald.settle() {
-		wait()
-	}
-	return head.Revision, nil
 }

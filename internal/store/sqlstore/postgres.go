@@ -142,6 +142,7 @@ func (o *PostgresOptions) open(ctx context.Context, config *pgx.ConnConfig) (_ *
 		engine:  postgresEngine{limits{batch: o.BatchTimeout, reopen: o.ReopenTimeout, shared: true}},
 		release: func() error { return nil },
 	}
+	s.fleet = &fleet{store: s}
 	return s, s.run(ctx, writer, reader, o.Log)
 }
 
@@ -193,15 +194,12 @@ func (postgresEngine) commit(ctx context.Context, s *session) error {
 	var done []*pgconn.Result
 	err := s.conn.Raw(func(conn any) (err error) {
 		c := conn.(*stdlib.Conn).Conn().PgConn()
-		if done, err = c.Exec(ctx, "COMMIT").ReadAll(); err != nil {
-			return err
-		}
-		if said, ok := c.CustomData()[doubt]; ok {
-			delete(c.CustomData(), doubt)
-			return fmt.Errorf("the server says: %v", said)
-		}
-		return nil
+		done, err = c.Exec(ctx, "COMMIT").ReadAll()
+		return err
 	})
+	if err == nil {
+		err = replicated(s)
+	}
 	switch e, answered := errors.AsType[*pgconn.PgError](err); {
 	case answered && (strings.HasPrefix(e.Code, transactionRollback) || strings.HasPrefix(e.Code, integrityViolation)):
 		return err
@@ -211,6 +209,18 @@ func (postgresEngine) commit(ctx context.Context, s *session) error {
 		return errors.New("the transaction had failed before")
 	}
 	return nil
+}
+
+// replicated reports what the server said of a commit that it stopped waiting for.
+func replicated(s *session) error {
+	return s.conn.Raw(func(conn any) error {
+		data := conn.(*stdlib.Conn).Conn().PgConn().CustomData()
+		if said, ok := data[doubt]; ok {
+			delete(data, doubt)
+			return fmt.Errorf("the server says: %v", said)
+		}
+		return nil
+	})
 }
 
 // The classes and codes of PostgreSQL's errors that matter here

@@ -163,7 +163,7 @@ func testFollow(t *testing.T, server *pgtest.Server) {
 		want++
 	}
 	for s, h := range heard {
-		revision, err := s.Follow(t.Context())
+		revision, err := s.Fleet().Follow(t.Context(), 0)
 		if err != nil || revision != int64(want) {
 			t.Errorf("followed up to %d: %v, want %d", revision, err, want)
 		}

@@ -16,6 +16,7 @@ type Store struct {
 	engine    engine
 	committer *committer
 	views     *pool
+	fleet     *fleet        // nil where this process alone has the database
 	shared    *sync.RWMutex // held by views for reading and by commits for writing; nil where they get on
 	release   func() error  // of what the engine holds for as long as the store is open
 
@@ -31,7 +32,7 @@ var _ store.Store = (*Store)(nil)
 func (s *Store) Observe(o store.Observer) { s.committer.herald.observer = o }
 
 // View implements [store.Store].
-func (s *Store) View(ctx context.Context, fn func(store.Tx) error) error {
+func (s *Store) View(ctx context.Context, fn func(store.Tx) error) (err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.closed {
@@ -49,8 +50,8 @@ func (s *Store) View(ctx context.Context, fn func(store.Tx) error) error {
 	defer func() { s.views.put(session, fit) }()
 	defer func() {
 		t.over = true
-		_, err := session.exec(context.WithoutCancel(ctx), "ROLLBACK")
-		fit = err == nil
+		_, undone := session.exec(context.WithoutCancel(ctx), "ROLLBACK")
+		fit = undone == nil && !errors.Is(err, errStale)
 	}()
 	return fn(t)
 }
@@ -58,7 +59,7 @@ func (s *Store) View(ctx context.Context, fn func(store.Tx) error) error {
 // beginView takes a session with a view begun on it, and s.shared for reading where there is one.
 // A connection that broke while nobody used it shows that only now; another takes its place.
 func (s *Store) beginView(ctx context.Context) (*session, error) {
-	for {
+	for attempt := 1; ; attempt++ {
 		session, err := s.views.take(ctx)
 		if err != nil {
 			return nil, err
@@ -68,16 +69,36 @@ func (s *Store) beginView(ctx context.Context) (*session, error) {
 			s.shared.RLock()
 		}
 		if _, err = session.exec(ctx, s.engine.view()); err == nil {
+			err = s.current(ctx, session)
+		}
+		if err == nil {
 			return session, nil
 		}
 		if s.shared != nil {
 			s.shared.RUnlock()
 		}
 		s.views.put(session, false)
-		if err = errors.Join(context.Cause(ctx), err); !used || ctx.Err() != nil || !s.engine.again(err) {
+		if err = errors.Join(context.Cause(ctx), err); ctx.Err() != nil || !errors.Is(err, errStale) && (!used || !s.engine.again(err)) {
+			return nil, err
+		}
+		if attempt > 2*cap(s.views.slots) { // each connection of the pool, and as many new ones
 			return nil, err
 		}
 	}
+}
+
+// current refuses a view on a database that does not know what this process was told of: one
+// that another has taken over from, and that was not told so.
+func (s *Store) current(ctx context.Context, session *session) error {
+	if s.fleet == nil {
+		return nil
+	}
+	told := s.committer.herald.since()
+	h, err := loadHead(ctx, session)
+	if err == nil && h.Revision < told {
+		err = errStale
+	}
+	return err
 }
 
 // Update implements [store.Store].
@@ -146,6 +167,9 @@ func (s *Store) Close() error {
 		s.mu.Lock()
 		s.closed = true
 		s.mu.Unlock()
+		if s.fleet != nil {
+			s.fleet.close()
+		}
 		// The last connection to go moves the log into the database: it must be one that can.
 		s.err = errors.Join(s.views.close(), s.committer.close(), s.release())
 	})

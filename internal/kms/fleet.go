@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kms
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
+
+// FleetConfig is how a node keeps step with the others that share its store. All are required
+// where the store is shared.
+type FleetConfig struct {
+	Name  string        // of the node, for people
+	Lease time.Duration // how long it serves from memory after it began a renewal
+	// Margin is added to another node's lease before it is taken for gone: for the difference
+	// between two clocks' speeds, and for the time that a message takes.
+	Margin time.Duration
+	Poll   time.Duration // how often it asks whether others changed anything
+	// Boot is the time since the machine started, its sleep included (CLOCK_BOOTTIME).
+	Boot func() time.Duration
+}
+
+// fleet keeps the promise that a revocation is true on every node when it is answered.
+//
+// A node holds a lease, which runs from the moment before its renewal was sent. While it holds
+// it, whoever commits a change waits until this node's watermark says that it has followed. Out
+// of lease nothing is answered from memory. A lease that has ended begins again only after the
+// node has followed up to what was committed before the renewal: others may have stopped waiting
+// for it in between.
+//
+// Who commits a change reads the nodes after the commit, by the same statement that renews its
+// own row: since that is committed, the database is the one that commits are made in. A node is
+// taken for gone only when its renewals did not grow for its lease and a margin, by the
+// reader's own clock.
+type fleet struct {
+	FleetConfig
+	shared store.Fleet
+	wall   func() time.Time
+	log    *slog.Logger
+	follow func() // runs when others may have changed vaults
+
+	until    atomic.Int64 // Boot up to which the lease runs
+	followed atomic.Int64 // the watermark
+	wake     chan struct{}
+	stop     context.CancelFunc
+	stopped  chan struct{}
+
+	mu      sync.Mutex
+	me      store.Node    // but for its ID guarded by mu, which is held during a renewal
+	renewed chan struct{} // closed when the lease was renewed, and replaced; guarded by mu
+
+	rounds sync.Mutex
+	round  *round // the reading of nodes that has not begun; guarded by rounds
+}
+
+// round is one reading of the nodes, for everybody who asked before it began.
+type round struct {
+	done  chan struct{}
+	nodes []store.Node
+	err   error
+}
+
+// joinFleet registers the node, follows, and begins to renew.
+func joinFleet(ctx context.Context, cfg FleetConfig, id keys.ID, shared store.Fleet, wall func() time.Time, log *slog.Logger) (*fleet, error) {
+	if cfg.Lease <= 0 || cfg.Margin <= 0 || cfg.Poll <= 0 || cfg.Boot == nil {
+		return nil, errors.New("the store is shared: say lease, margin, poll and clock of the node")
+	}
+	f := &fleet{
+		FleetConfig: cfg, shared: shared, wall: wall, log: log,
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}), renewed: make(chan struct{}),
+		me: store.Node{ID: id, Name: cfg.Name, StartedAt: wall().UTC().Truncate(time.Microsecond), Lease: cfg.Lease},
+	}
+	if err := f.renew(ctx); err != nil {
+		return nil, fmt.Errorf("join the other nodes: %w", err)
+	}
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	f.stop = stop
+	go f.run(running)
+	return f, nil
+}
+
+// leave ends the lease and tells the others that nobody has to wait for this node any more.
+func (f *fleet) leave() {
+	f.stop()
+	<-f.stopped
+	f.until.Store(0)
+	ctx, cancel := context.WithTimeout(context.Background(), f.Lease)
+	defer cancel()
+	if err := f.shared.Leave(ctx, f.me.ID); err != nil {
+		f.log.WarnContext(ctx, "leave the other nodes, who wait for this one's lease to end", "error", err)
+	}
+}
+
+func (f *fleet) run(ctx context.Context) {
+	defer close(f.stopped)
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-f.wake:
+		case <-time.After(f.Poll):
+		}
+		err := f.turn(ctx)
+		if failed := err != nil && ctx.Err() == nil; failed != failing {
+			failing = failed
+			if failed {
+				f.log.ErrorContext(ctx, "keep step with the other nodes", "error", err)
+			} else {
+				f.log.InfoContext(ctx, "in step with the other nodes again")
+			}
+		}
+	}
+}
+
+// turn follows what others changed, and renews the lease when it has something to say or a third
+// of it is over.
+func (f *fleet) turn(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, f.Lease)
+	defer cancel()
+	before := f.followed.Load()
+	if err := f.catchUp(ctx, 0); err != nil {
+		return err
+	}
+	left := time.Duration(f.until.Load()) - f.Boot()
+	if f.followed.Load() == before && left > f.Lease*2/3 {
+		return nil
+	}
+	return f.renew(ctx)
+}
+
+// catchUp follows up to a revision at least.
+func (f *fleet) catchUp(ctx context.Context, atLeast int64) error {
+	revision, err := f.shared.Follow(ctx, atLeast)
+	if err != nil {
+		return err
+	}
+	if was := f.followed.Swap(revision); was != revision && f.follow != nil {
+		f.follow()
+	}
+	return nil
+}
+
+// renew renews the lease.
+func (f *fleet) renew(ctx context.Context) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, err := f.renewLocked(ctx)
+	return err
+}
+
+// renewLocked renews the lease and answers the nodes. f.mu is held.
+func (f *fleet) renewLocked(ctx context.Context) ([]store.Node, error) {
+	began := f.Boot()
+	f.me.Renewals++
+	f.me.Watermark, f.me.RenewedAt = f.followed.Load(), f.wall().UTC().Truncate(time.Microsecond)
+	head, nodes, err := f.shared.Renew(ctx, f.me)
+	if err != nil {
+		return nil, err
+	}
+	if f.Boot() >= time.Duration(f.until.Load()) {
+		if err := f.catchUp(ctx, head); err != nil {
+			return nil, err
+		}
+	}
+	f.until.Store(int64(began + f.Lease))
+	close(f.renewed)
+	f.renewed = make(chan struct{})
+	return nodes, nil
+}
+
+// holds reports whether the lease runs.
+func (f *fleet) holds() bool { return f.Boot() < time.Duration(f.until.Load()) }
+
+// attend waits, for at most a lease, until the lease runs.
+func (f *fleet) attend(ctx context.Context) error {
+	if f.holds() {
+		return nil
+	}
+	enough := time.After(f.Lease)
+	for {
+		f.mu.Lock()
+		renewed := f.renewed
+		f.mu.Unlock()
+		if f.holds() {
+			return nil
+		}
+		select {
+		case f.wake <- struct{}{}:
+		default:
+		}
+		select {
+		case <-renewed:
+		case <-enough:
+			return errLease()
+		case <-ctx.Done():
+			return translate(context.Cause(ctx))
+		}
+	}
+}
+
+func errLease() error {
+	return &keys.Error{
+		Kind: keys.KindUnavailable,
+		Hint: "this node cannot tell whether another has revoked something: it does not reach the database; try again, or another node",
+	}
+}
+
+// settle waits until every other node has followed up to revision or is gone.
+func (f *fleet) settle(ctx context.Context, revision int64) error {
+	type sight struct {
+		renewals int64
+		since    time.Duration
+	}
+	seen := map[keys.ID]sight{}
+	for {
+		nodes, err := f.look(ctx)
+		if err != nil {
+			return &keys.Error{
+				Kind: keys.KindUnavailable, Err: fmt.Errorf("wait for the other nodes: %w", err),
+				Hint: "the change is made, but another node may not know of it yet: repeat the request, with its retry token where it has one",
+			}
+		}
+		now, behind := f.Boot(), false
+		for _, n := range nodes {
+			if n.ID == f.me.ID || n.Watermark >= revision {
+				continue
+			}
+			s, known := seen[n.ID]
+			if !known || s.renewals != n.Renewals {
+				s = sight{n.Renewals, now}
+				seen[n.ID] = s
+			}
+			behind = behind || now-s.since <= n.Lease+f.Margin
+		}
+		if !behind {
+			return nil
+		}
+		select {
+		case <-time.After(f.Poll / 2):
+		case <-ctx.Done():
+			return translate(fmt.Errorf("%w: %w", store.ErrUnknown, context.Cause(ctx)))
+		}
+	}
+}
+
+// look reads the nodes by a renewal that begins after the call. Those who call while one is under
+// way share the next.
+func (f *fleet) look(ctx context.Context) ([]store.Node, error) {
+	f.rounds.Lock()
+	r := f.round
+	first := r == nil
+	if first {
+		r = &round{done: make(chan struct{})}
+		f.round = r
+	}
+	f.rounds.Unlock()
+	if !first {
+		select {
+		case <-r.done:
+			return r.nodes, r.err
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	f.mu.Lock()
+	f.rounds.Lock()
+	f.round = nil // it begins
+	f.rounds.Unlock()
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.Lease+f.Margin)
+	r.nodes, r.err = f.renewLocked(bounded)
+	cancel()
+	f.mu.Unlock()
+	close(r.done)
+	return r.nodes, r.err
+}

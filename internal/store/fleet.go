@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"time"
+
+	"claviger/internal/keys"
+)
+
+// Fleet is the part of a store in which processes that share it, the nodes, learn of each other
+// and of each other's changes.
+type Fleet interface {
+	// Renew writes me and answers every node, and how far the store had come, as one statement
+	// saw them before. When it returns without an error the row is as durable as any commit, so
+	// whatever answered was, until then, the database that commits are made in.
+	Renew(ctx context.Context, me Node) (head int64, nodes []Node, err error)
+
+	// Leave removes nodes.
+	Leave(ctx context.Context, ids ...keys.ID) error
+
+	// Follow tells the observer what others have committed, waits as an Update would for what
+	// that retired, and answers up to which revision it did, which is not less than atLeast.
+	Follow(ctx context.Context, atLeast int64) (revision int64, err error)
+}
+
+// Node is one process that serves from memory, as it shows itself to the others.
+type Node struct {
+	ID        keys.ID // of the process's run
+	Name      string  // for people
+	StartedAt time.Time
+	RenewedAt time.Time     // by its own clock, for people
+	Renewals  int64         // how often it has renewed: it lives while this grows
+	Watermark int64         // up to which revision it has followed
+	Lease     time.Duration // how long it serves from memory after it began a renewal
+}

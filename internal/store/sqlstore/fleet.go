@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package sqlstore
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"claviger/internal/keys"
+	"claviger/internal/store"
+)
+
+// fleet is [store.Fleet] in PostgreSQL. It has a connection of its own, which waits for no batch.
+type fleet struct {
+	store *Store
+
+	mu      sync.Mutex
+	session *session // guarded by mu; nil when the next call must open one
+}
+
+// Fleet implements [store.Store].
+func (s *Store) Fleet() store.Fleet {
+	if s.fleet == nil {
+		return nil
+	}
+	return s.fleet
+}
+
+// renewNode answers the head and every node as they were before it changed one: a statement sees
+// nothing of what its own parts write.
+const renewNode = `WITH renewed AS (
+		INSERT INTO nodes (id, name, started_at, renewed_at, renewals, watermark, lease) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (id) DO UPDATE SET renewed_at = excluded.renewed_at, renewals = excluded.renewals,
+			watermark = excluded.watermark, lease = excluded.lease)
+	SELECT h.rev, n.id, n.name, n.started_at, n.renewed_at, n.renewals, n.watermark, n.lease
+		FROM feed_head h LEFT JOIN nodes n ON true ORDER BY n.started_at, n.id`
+
+// Renew implements [store.Fleet].
+func (f *fleet) Renew(ctx context.Context, me store.Node) (head int64, nodes []store.Node, err error) {
+	args := []any{
+		(*idCol)(&me.ID), me.Name, (*timeCol)(&me.StartedAt), (*timeCol)(&me.RenewedAt), me.Renewals, me.Watermark, (*durationCol)(&me.Lease),
+	}
+	err = f.with(ctx, func(s *session) error {
+		return s.each(ctx, renewNode, args, func(rows *sql.Rows) error {
+			var n store.Node
+			var name sql.NullString
+			var renewals, watermark, lease sql.NullInt64
+			id := optionalID{&n.ID}
+			err := rows.Scan(&head, id, &name, (*timeCol)(&n.StartedAt), (*timeCol)(&n.RenewedAt), &renewals, &watermark, &lease)
+			if err != nil || n.ID.IsZero() {
+				return err // no node is registered yet
+			}
+			n.Name, n.Renewals, n.Watermark = name.String, renewals.Int64, watermark.Int64
+			n.Lease = time.Duration(lease.Int64) * time.Microsecond
+			nodes = append(nodes, n)
+			return nil
+		})
+	})
+	if err != nil {
+		return 0, nil, fmt.Errorf("renew the node's lease: %w", err)
+	}
+	return head, nodes, nil
+}
+
+// optionalID scans an id that may be NULL.
+type optionalID struct{ id *keys.ID }
+
+// Scan implements [sql.Scanner].
+func (o optionalID) Scan(src any) error {
+	if src == nil {
+		*o.id = keys.ID{}
+		return nil
+	}
+	return (*idCol)(o.id).Scan(src)
+}
+
+// Leave implements [store.Fleet].
+func (f *fleet) Leave(ctx context.Context, ids ...keys.ID) error {
+	return f.with(ctx, func(s *session) error {
+		for i := range ids {
+			if _, err := s.exec(ctx, "DELETE FROM nodes WHERE id = $1", (*idCol)(&ids[i])); err != nil {
+				return fmt.Errorf("leave: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// with runs fn on the fleet's connection, which a failure ends.
+func (f *fleet) with(ctx context.Context, fn func(*session) error) (err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.session == nil {
+		if f.session, err = newSession(ctx, f.store.committer.db); err != nil {
+			f.session = nil
+			return err
+		}
+	}
+	if err = fn(f.session); err == nil {
+		err = replicated(f.session)
+	}
+	if err != nil {
+		f.session.discard()
+		f.session = nil
+	}
+	return err
+}
+
+func (f *fleet) close() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.session != nil {
+		f.session.discard()
+		f.session = nil
+	}
+}
+
+// errStale says that a connection leads to a database that is behind what was seen before: the
+// one that commits are made in has moved.
+var errStale = errors.New("the connection leads to a database that others have taken over from")
+
+// Follow implements [store.Fleet].
+func (f *fleet) Follow(ctx context.Context, atLeast int64) (int64, error) {
+	h := f.store.committer.herald
+	h.following.Lock()
+	defer h.following.Unlock()
+	var head store.Head
+	for {
+		err := f.store.View(ctx, func(t store.Tx) (err error) {
+			if head, err = t.Head(); err != nil {
+				return err
+			}
+			if head.Revision < atLeast {
+				return errStale
+			}
+			return h.follow(ctx, t.(*tx).session, head.Revision)
+		})
+		if errors.Is(err, errStale) && ctx.Err() == nil {
+			select {
+			case <-time.After(firstPause):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("follow: %w", err)
+		}
+		break
+	}
+	for _, wait := range h.settle() {
+		wait()
+	}
+	return head.Revision, nil
+}
