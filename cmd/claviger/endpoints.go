@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -85,16 +86,39 @@ func (e *vaultEndpoints) match(vaults []*keys.Vault) error {
 			e.close(endpoint)
 		}
 	}
+	return e.openMissing(vaults)
+}
+
+// follow opens the endpoints of the vaults that other nodes made, and closes those of vaults that
+// are gone. An endpoint that has no vault yet is about to get one.
+func (e *vaultEndpoints) follow(vaults []*keys.Vault) error {
+	there := map[keys.ID]bool{}
 	for _, v := range vaults {
-		if e.owner(v.Endpoint) == v.ID {
-			continue
-		}
-		if err := e.Hold(v.Endpoint, v.Name); err != nil {
-			return err
-		}
-		if err := e.open(v); err != nil {
-			return err
+		there[v.ID] = true
+	}
+	for _, endpoint := range e.Held() {
+		if owner := e.owner(endpoint); !owner.IsZero() && !there[owner] {
+			e.close(endpoint)
 		}
 	}
-	return nil
+	return e.openMissing(vaults)
+}
+
+// openMissing makes every vault answer; one that cannot does not keep the others from it.
+func (e *vaultEndpoints) openMissing(vaults []*keys.Vault) (failed error) {
+	held := map[string]bool{}
+	for _, endpoint := range e.Held() {
+		held[endpoint] = true
+	}
+	for _, v := range vaults {
+		if v.Endpoint == "" || held[v.Endpoint] {
+			continue // it answers, or is about to
+		}
+		err := e.Hold(v.Endpoint, v.Name)
+		if err == nil {
+			err = e.open(v)
+		}
+		failed = errors.Join(failed, err)
+	}
+	return failed
 }

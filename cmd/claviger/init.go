@@ -14,7 +14,6 @@ import (
 	"claviger/internal/config"
 	"claviger/internal/kms"
 	"claviger/internal/seal/file"
-	"claviger/internal/store/sqlstore"
 )
 
 type initCmd struct {
@@ -75,7 +74,7 @@ and, while it runs, a tenant with somebody who may use it:
   claviger principal create ops --tenant acme --role admin
   claviger credential add --principal ops --access-key
   claviger credential add --principal ops --public-key oci_api_key_public.pem
-`, cfg.Data, cfg.Seal.File, cfg.Admin.TokenFile, c.Config)
+`, database(cfg), cfg.Seal.File, cfg.Admin.TokenFile, c.Config)
 	return err
 }
 
@@ -85,7 +84,7 @@ func createDatabase(a *app, cfg *config.Config) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	db, err := sqlstore.OpenSQLite(a.ctx, sqlstore.Options{Dir: cfg.Data, Create: true})
+	db, err := openStore(a.ctx, cfg, true, nil)
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%w; nothing was changed", err)
 	}

@@ -37,9 +37,10 @@ type settings struct {
 	hsm        kms.HSMPolicy
 	tombstones time.Duration
 	work       time.Duration // how long finished work requests are remembered
-	virtual    bool          // the clock may be moved
-	hints      bool          // refusals are explained to every caller
-	quotas     bool          // the cloud's numbers of keys and aliases hold
+	fleet      kms.FleetConfig
+	virtual    bool // the clock may be moved
+	hints      bool // refusals are explained to every caller
+	quotas     bool // the cloud's numbers of keys and aliases hold
 	rates      map[string]float64
 	xmlRoot    alibaba.XMLRoot
 	nonces     int    // how many are kept in memory; 0: the service's default
@@ -75,7 +76,7 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 	n.service, err = kms.Open(ctx, kms.Config{
 		Store: set.store, Seal: set.seal, Audit: set.audit, Pool: n.pool, Rand: rand.Reader, Wall: time.Now, Log: set.log,
 		Regions: regions, HSM: set.hsm, Tombstones: set.tombstones, Work: set.work, Virtual: set.virtual, Endpoints: endpointsOf{n.vaults},
-		NonceLimit: set.nonces,
+		NonceLimit: set.nonces, Fleet: set.fleet, VaultsChanged: n.matchVaults,
 	})
 	if err != nil {
 		n.pool.Close()
@@ -186,6 +187,18 @@ func (n *node) openVaults(ctx context.Context) error {
 		return err
 	}
 	return n.service.CompleteVaults(ctx, n.service.System("CompleteVaults"))
+}
+
+// matchVaults makes the vaults answer that other nodes made, and frees the endpoints of those that
+// they forgot.
+func (n *node) matchVaults(ctx context.Context) {
+	vaults, err := n.service.AllVaults(ctx)
+	if err == nil {
+		err = n.vaults.follow(vaults)
+	}
+	if err != nil {
+		n.log.ErrorContext(ctx, "answer for the vaults of other nodes", "error", err)
+	}
 }
 
 // sweep performs what is due, once.

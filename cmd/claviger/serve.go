@@ -25,7 +25,6 @@ import (
 	"claviger/internal/kms"
 	"claviger/internal/seal/file"
 	"claviger/internal/server"
-	"claviger/internal/store/sqlstore"
 )
 
 type serveCmd struct {
@@ -96,7 +95,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	}
 	rates, quotas := limits(cfg.Limits.Mode, cfg.Limits.Rates)
 	set := settings{
-		mode: "serve", regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(), work: cfg.WorkRequests.Std(),
+		mode: "serve", fleet: fleetOf(cfg), regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(), work: cfg.WorkRequests.Std(),
 		quotas: quotas, rates: rates, xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), nonces: cfg.Alibaba.NonceCapacity, token: token, log: log,
 	}
 	tlsConfig, err := serveTLS(cfg, log)
@@ -112,7 +111,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		return nil, err
 	}
 	undo.add(set.seal.Close)
-	if set.store, err = sqlstore.OpenSQLite(ctx, sqlstore.Options{Dir: cfg.Data, Log: log}); err != nil {
+	if set.store, err = openStore(ctx, cfg, false, log); err != nil {
 		return nil, suggestInit(path, err)
 	}
 	undo.add(set.store.Close)

@@ -18,6 +18,7 @@ func (c *Config) check() error {
 	var p problems
 	p.need("data", c.Data)
 	p.oneOf("hsm_keys", c.HSMKeys, "refuse", "software-labelled")
+	c.checkStore(&p)
 	p.oneOf("seal.type", c.Seal.Type, "file")
 	p.need("seal.file", c.Seal.File)
 	p.need("admin.token_file", c.Admin.TokenFile)
@@ -53,6 +54,40 @@ func (c *Config) check() error {
 	c.checkRegions(&p)
 	c.checkVaults(&p)
 	return p.err()
+}
+
+func (c *Config) checkStore(p *problems) {
+	p.oneOf("store.type", c.Store.Type, "sqlite", "postgres")
+	for _, t := range []struct {
+		key string
+		d   Duration
+	}{
+		{"store.batch_timeout", c.Store.BatchTimeout},
+		{"store.reopen_timeout", c.Store.ReopenTimeout},
+		{"store.idle_timeout", c.Store.IdleTimeout},
+		{"store.statement_timeout", c.Store.StatementTimeout},
+		{"node.lease", c.Node.Lease},
+		{"node.margin", c.Node.Margin},
+		{"node.poll", c.Node.Poll},
+	} {
+		p.positive(t.key, int64(t.d))
+	}
+	switch {
+	case c.Store.Type == "postgres":
+		p.need("store.url", c.Store.URL)
+	case c.Store.URL != "":
+		p.add("store.url", "goes with store.type = \"postgres\" only")
+	case c.Store.PasswordFile != "":
+		p.add("store.password_file", "goes with store.type = \"postgres\" only")
+	}
+	if u, err := url.Parse(c.Store.URL); err == nil && u.User != nil {
+		if _, set := u.User.Password(); set {
+			p.add("store.url", "holds a password: put it into a file, mode 0600, and name that in store.password_file")
+		}
+	}
+	if c.Node.Poll > c.Node.Lease/4 {
+		p.add("node.poll", "must be at most a quarter of node.lease")
+	}
 }
 
 func (c *Config) checkAdmin(p *problems) {

@@ -22,8 +22,8 @@ import (
 // Config is everything that `claviger serve` and `claviger init` are told. Relative paths are
 // relative to the directory of the file.
 type Config struct {
-	// Data is the directory that holds the database, and the audit log where [Audit.Dir] does
-	// not say otherwise. One process owns it at a time. Required.
+	// Data is the directory that holds the database, unless [Store] says otherwise, and the
+	// audit log, unless [Audit.Dir] does. One process owns it at a time. Required.
 	Data string `toml:"data"`
 
 	// HSMKeys decides about keys of protection level HSM, which this release cannot keep in
@@ -37,6 +37,8 @@ type Config struct {
 	// WorkRequests is how long finished work requests can be looked at. Default "7d".
 	WorkRequests Duration `toml:"work_requests"`
 
+	Store   Store    `toml:"store"`
+	Node    Node     `toml:"node"`
 	Seal    Seal     `toml:"seal"`
 	Regions []Region `toml:"region"` // at least one
 	Vaults  Vaults   `toml:"vaults"`
@@ -47,6 +49,46 @@ type Config struct {
 	Audit   Audit    `toml:"audit"`
 	Log     Log      `toml:"log"`
 	Server  Server   `toml:"server"`
+}
+
+// Store says where the records are.
+type Store struct {
+	// Type is "sqlite" (default), a database in [Config.Data] for one process, or "postgres",
+	// one that many processes share: the nodes. All nodes have the same configuration but for
+	// [Config.Data], addresses to bind and names.
+	Type string `toml:"type"`
+	// URL is the connection string of PostgreSQL, without the password:
+	// "postgres://claviger@db1,db2/claviger?sslmode=verify-full". Of several hosts the first that
+	// takes writes is used. Only with "postgres", and required there.
+	URL string `toml:"url"`
+	// PasswordFile holds the password, where one is needed.
+	PasswordFile string `toml:"password_file"`
+	// BatchTimeout is how long the database may take for a batch of changes before it is given
+	// up. Default "20s".
+	BatchTimeout Duration `toml:"batch_timeout"`
+	// ReopenTimeout is how long changes wait while no host takes writes, as during a failover.
+	// Default "10s".
+	ReopenTimeout Duration `toml:"reopen_timeout"`
+	// IdleTimeout is after which silence in the middle of a change the database takes the right to
+	// write from a node that has stopped. Default "5s".
+	IdleTimeout Duration `toml:"idle_timeout"`
+	// StatementTimeout bounds each reading statement. Default "30s".
+	StatementTimeout Duration `toml:"statement_timeout"`
+}
+
+// Node is how a process keeps step with others that share its database. A change that takes
+// something away is answered once every node knows of it: after about [Node.Poll], or, while a
+// node is silent, after [Node.Lease] and [Node.Margin].
+type Node struct {
+	// Name is for people. Default: the machine's name.
+	Name string `toml:"name"`
+	// Lease is how long the node serves from memory without hearing from the database. Default "5s".
+	Lease Duration `toml:"lease"`
+	// Margin is how much longer others wait for a node that is silent: more than the machines'
+	// clocks can differ within a lease. Default "1s".
+	Margin Duration `toml:"margin"`
+	// Poll is how often the node asks what others changed. Default "25ms".
+	Poll Duration `toml:"poll"`
 }
 
 // Seal says where the root key is.
@@ -183,6 +225,11 @@ func Default() Config {
 	return Config{
 		HSMKeys:    "refuse",
 		Tombstones: Duration(90 * day), WorkRequests: Duration(7 * day),
+		Store: Store{
+			Type: "sqlite", BatchTimeout: Duration(20 * time.Second), ReopenTimeout: Duration(10 * time.Second),
+			IdleTimeout: Duration(5 * time.Second), StatementTimeout: Duration(30 * time.Second),
+		},
+		Node:    Node{Lease: Duration(5 * time.Second), Margin: Duration(time.Second), Poll: Duration(25 * time.Millisecond)},
 		Seal:    Seal{Type: "file"},
 		Vaults:  Vaults{Mode: "ports"},
 		Admin:   Admin{Listen: "127.0.0.1:7440"},
@@ -249,7 +296,7 @@ func Decode(r io.Reader, v any) error {
 
 // resolve makes paths absolute and fills the defaults that depend on other fields.
 func (c *Config) resolve(dir string) {
-	for _, p := range []*string{&c.Data, &c.Seal.File, &c.TLS.CertFile, &c.TLS.KeyFile, &c.Admin.TokenFile, &c.Audit.Dir} {
+	for _, p := range []*string{&c.Data, &c.Store.PasswordFile, &c.Seal.File, &c.TLS.CertFile, &c.TLS.KeyFile, &c.Admin.TokenFile, &c.Audit.Dir} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}

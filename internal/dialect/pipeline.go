@@ -57,6 +57,9 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.Call.RequestID = p.Wire.RequestID(x)
 	resp, err := p.run(r.Context(), x)
 	if err == nil {
+		err = p.Service.MayAnswer(&x.Call)
+	}
+	if err == nil {
 		err = p.reply(x, resp)
 	}
 	if err != nil {
@@ -69,6 +72,9 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (p *Pipeline) run(ctx context.Context, x *Exchange) (resp any, err error) {
 	defer recovered(&err)
 	if x.Body, err = readBody(x.Request, p.Wire.MaxBody()); err != nil {
+		return nil, err
+	}
+	if err = p.Service.Attend(ctx); err != nil {
 		return nil, err
 	}
 	if err = p.Wire.Accept(ctx, x); err != nil {

@@ -99,6 +99,9 @@ func (r rsaPrivate) sign(rand io.Reader, alg algorithm, digest []byte) ([]byte, 
 }
 
 func (r rsaPrivate) decrypt(alg algorithm, ciphertext []byte) ([]byte, error) {
+	if len(ciphertext) != r.key.Size() { // RFC 8017 §7.1.2 step 1b; the library takes one that lost leading zeros
+		return nil, ErrCiphertext
+	}
 	plaintext, err := rsa.DecryptOAEP(alg.hash.New(), nil, r.key, ciphertext, nil)
 	if err != nil {
 		return nil, ErrCiphertext

@@ -66,7 +66,8 @@ func do[T result](ctx context.Context, s *Service, c *Call, act keys.Action, pre
 			continue
 		case err != nil:
 			return none, s.refuse(ctx, orElse(done.ev, ev), err)
-		case done.again:
+		}
+		if err = s.settleFleet(ctx, act, done.revision); err == nil && done.again {
 			t, id := done.out.identity()
 			err = s.repeated(done.ev, t, id)
 		}
@@ -89,6 +90,8 @@ type outcome[T result] struct {
 	out   T
 	ev    *audit.Event
 	again bool // out is the stored result of an earlier call with the same token
+
+	revision int64 // of the change, or of the newest one before it where it was made earlier
 }
 
 // transact is do's transaction. repeats says that the token was found already, and that
@@ -105,7 +108,10 @@ func transact[T result](ctx context.Context, s *Service, c *Call, act keys.Actio
 		if err == nil && !again {
 			out, err = effect(m, run)
 		}
-		done = outcome[T]{out, m.ev, again}
+		done = outcome[T]{out: out, ev: m.ev, again: again, revision: tx.Revision()}
+		if again {
+			done.revision--
+		}
 		return err
 	})
 	if errors.Is(err, store.ErrUnknown) {

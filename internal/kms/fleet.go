@@ -45,7 +45,7 @@ type fleet struct {
 	shared store.Fleet
 	wall   func() time.Time
 	log    *slog.Logger
-	follow func() // runs when others may have changed vaults
+	moved  func() // runs after the node has followed
 
 	until    atomic.Int64 // Boot up to which the lease runs
 	followed atomic.Int64 // the watermark
@@ -53,12 +53,12 @@ type fleet struct {
 	stop     context.CancelFunc
 	stopped  chan struct{}
 
-	mu      sync.Mutex
-	me      store.Node    // but for its ID guarded by mu, which is held during a renewal
-	renewed chan struct{} // closed when the lease was renewed, and replaced; guarded by mu
+	mu sync.Mutex
+	me store.Node // but for its ID guarded by mu, which is held during a renewal
 
-	rounds sync.Mutex
-	round  *round // the reading of nodes that has not begun; guarded by rounds
+	rounds  sync.Mutex
+	round   *round        // the reading of nodes that has not begun; guarded by rounds
+	renewed chan struct{} // closed when the lease was renewed, and replaced; guarded by rounds
 }
 
 // round is one reading of the nodes, for everybody who asked before it began.
@@ -69,12 +69,12 @@ type round struct {
 }
 
 // joinFleet registers the node, follows, and begins to renew.
-func joinFleet(ctx context.Context, cfg FleetConfig, id keys.ID, shared store.Fleet, wall func() time.Time, log *slog.Logger) (*fleet, error) {
+func joinFleet(ctx context.Context, cfg FleetConfig, id keys.ID, shared store.Fleet, wall func() time.Time, log *slog.Logger, moved func()) (*fleet, error) {
 	if cfg.Lease <= 0 || cfg.Margin <= 0 || cfg.Poll <= 0 || cfg.Boot == nil {
 		return nil, errors.New("the store is shared: say lease, margin, poll and clock of the node")
 	}
 	f := &fleet{
-		FleetConfig: cfg, shared: shared, wall: wall, log: log,
+		FleetConfig: cfg, shared: shared, wall: wall, log: log, moved: moved,
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}), renewed: make(chan struct{}),
 		me: store.Node{ID: id, Name: cfg.Name, StartedAt: wall().UTC().Truncate(time.Microsecond), Lease: cfg.Lease},
 	}
@@ -143,8 +143,8 @@ func (f *fleet) catchUp(ctx context.Context, atLeast int64) error {
 	if err != nil {
 		return err
 	}
-	if was := f.followed.Swap(revision); was != revision && f.follow != nil {
-		f.follow()
+	if was := f.followed.Swap(revision); was != revision {
+		f.moved()
 	}
 	return nil
 }
@@ -172,6 +172,8 @@ func (f *fleet) renewLocked(ctx context.Context) ([]store.Node, error) {
 		}
 	}
 	f.until.Store(int64(began + f.Lease))
+	f.rounds.Lock()
+	defer f.rounds.Unlock()
 	close(f.renewed)
 	f.renewed = make(chan struct{})
 	return nodes, nil
@@ -187,9 +189,9 @@ func (f *fleet) attend(ctx context.Context) error {
 	}
 	enough := time.After(f.Lease)
 	for {
-		f.mu.Lock()
+		f.rounds.Lock()
 		renewed := f.renewed
-		f.mu.Unlock()
+		f.rounds.Unlock()
 		if f.holds() {
 			return nil
 		}
@@ -281,4 +283,47 @@ func (f *fleet) look(ctx context.Context) ([]store.Node, error) {
 	f.mu.Unlock()
 	close(r.done)
 	return r.nodes, r.err
+}
+
+// Attend waits until what is remembered may be used. Whoever serves a request asks first.
+func (s *Service) Attend(ctx context.Context) error {
+	if s.fleet == nil {
+		return nil
+	}
+	return s.fleet.attend(ctx)
+}
+
+// MayAnswer refuses the answer of a call that used what is remembered, once that may be out of
+// date. Whoever serves a request asks last.
+func (s *Service) MayAnswer(c *Call) error {
+	if s.fleet == nil || c.nheld == 0 || s.fleet.holds() {
+		return nil
+	}
+	return errLease()
+}
+
+// settleFleet lets a change be answered once it is true on every node. What is new is nowhere
+// remembered: nobody has to forget it.
+func (s *Service) settleFleet(ctx context.Context, act keys.Action, revision int64) error {
+	if s.fleet == nil || act == keys.CreateKey || act == keys.CreateVault || act == keys.CreateAlias {
+		return nil
+	}
+	return s.fleet.settle(ctx, revision)
+}
+
+// Nodes lists the processes that serve from the store, and how far it has come; none where this
+// process alone has it.
+func (s *Service) Nodes(ctx context.Context) (head int64, nodes []store.Node, err error) {
+	if s.fleet == nil {
+		return 0, nil, nil
+	}
+	if nodes, err = s.fleet.look(ctx); err != nil {
+		return 0, nil, &keys.Error{Kind: keys.KindUnavailable, Err: err}
+	}
+	err = s.store.View(ctx, func(tx store.Tx) error {
+		h, err := tx.Head()
+		head = h.Revision
+		return err
+	})
+	return head, nodes, err
 }

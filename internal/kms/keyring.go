@@ -31,6 +31,8 @@ type keyring struct {
 	leaving map[ringKey][]*entry // retired and still held by calls, guarded by mu
 	loads   map[*loading]ringKey // under way, guarded by mu
 
+	vaults atomic.Bool // a vault was changed since somebody looked
+
 	// beforeInsert, set by tests, runs between a load's read and its insert.
 	beforeInsert func(ringKey)
 }
@@ -251,6 +253,9 @@ func (r *keyring) retire(changes []store.Change) (held []*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ch := range changes {
+		if ch.Type == keys.TypeVault {
+			r.vaults.Store(true)
+		}
 		switch ch.Type {
 		case keys.TypeVault, keys.TypeKey:
 			held = r.retireOne(ringKey{kind: ch.Type, id: ch.ID}, held)

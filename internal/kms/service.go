@@ -69,6 +69,10 @@ type Config struct {
 	Virtual   bool      // whether the domain clock may be moved (dev)
 	Endpoints Endpoints // nil: vaults have no endpoint of their own
 	Backup    BackupConfig
+	// Fleet is how this process keeps step with others, where the store is shared.
+	Fleet FleetConfig
+	// VaultsChanged, when set, is called after others may have made or erased vaults.
+	VaultsChanged func(context.Context)
 	// KeyringLimit is the most snapshots kept in memory; 0: 200,000.
 	KeyringLimit int
 	// NonceLimit is the most nonces kept in memory; 0: 4,000,000 (about 100 MB when full).
@@ -101,6 +105,8 @@ type Service struct {
 	tenants   sync.Map // tenantName → keys.ID; names are given for good, and read by data calls
 	guard     *clockGuard
 	held      atomic.Int64 // erasures that the clock guard holds back
+
+	fleet *fleet // nil where the store is this process's alone
 
 	jobs *jobs
 	work struct {
@@ -158,10 +164,35 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		return nil, err
 	}
 	cfg.Store.Observe(s.ring)
+	if err := s.join(ctx, cfg); err != nil {
+		return nil, err
+	}
 	if err := s.failLost(ctx); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// join registers the process with the others that share the store.
+func (s *Service) join(ctx context.Context, cfg Config) error {
+	shared := cfg.Store.Fleet()
+	if shared == nil {
+		return nil
+	}
+	id, err := keys.NewID(cfg.Rand)
+	if err != nil {
+		return err
+	}
+	moved := func() {}
+	if cfg.VaultsChanged != nil {
+		moved = func() {
+			if s.ring.vaults.Swap(false) {
+				cfg.VaultsChanged(context.WithoutCancel(ctx))
+			}
+		}
+	}
+	s.fleet, err = joinFleet(ctx, cfg.Fleet, id, shared, cfg.Wall, cfg.Log, moved)
+	return err
 }
 
 func orElse[T comparable](v, fallback T) T {
@@ -181,6 +212,9 @@ func (s *Service) Close() {
 	s.work.mu.Unlock()
 	s.jobs.cancel()
 	s.work.left.Wait()
+	if s.fleet != nil {
+		s.fleet.leave()
+	}
 	s.ring.forget()
 	s.hierarchy.close()
 }
@@ -213,6 +247,9 @@ type healthy interface{ Healthy() error }
 func (s *Service) Ready(ctx context.Context) error {
 	if err := s.store.Ping(ctx); err != nil {
 		return fmt.Errorf("store: %w", err)
+	}
+	if s.fleet != nil && !s.fleet.holds() {
+		return errors.New("store: the node is out of step with the others")
 	}
 	if h, ok := s.audit.(healthy); ok {
 		if err := h.Healthy(); err != nil {

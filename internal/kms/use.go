@@ -35,6 +35,9 @@ func use[T any](ctx context.Context, s *Service, c *Call, act keys.Action, run f
 	var out T
 	err := admit(c)
 	if err == nil {
+		err = s.MayAnswer(c)
+	}
+	if err == nil {
 		out, err = run(u)
 	}
 	return answered(ctx, s, u.ev, out, err)

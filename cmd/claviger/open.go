@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+
+	"claviger/internal/config"
+	"claviger/internal/kms"
+	"claviger/internal/store/sqlstore"
+)
+
+// openStore opens the database that cfg names, or makes it.
+func openStore(ctx context.Context, cfg *config.Config, create bool, log *slog.Logger) (*sqlstore.Store, error) {
+	if cfg.Store.Type == "sqlite" {
+		return sqlstore.OpenSQLite(ctx, sqlstore.Options{Dir: cfg.Data, Create: create, Log: log})
+	}
+	o := sqlstore.PostgresOptions{
+		URL: cfg.Store.URL, Create: create, Log: log,
+		BatchTimeout: cfg.Store.BatchTimeout.Std(), ReopenTimeout: cfg.Store.ReopenTimeout.Std(),
+		IdleTimeout: cfg.Store.IdleTimeout.Std(), StatementTimeout: cfg.Store.StatementTimeout.Std(),
+	}
+	if cfg.Store.PasswordFile != "" {
+		password, err := os.ReadFile(cfg.Store.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("read the database's password: %w", err)
+		}
+		o.Password = strings.TrimRight(string(password), "\r\n")
+	}
+	return sqlstore.OpenPostgres(ctx, o)
+}
+
+// database names where the records are, for people.
+func database(cfg *config.Config) string {
+	if cfg.Store.Type == "sqlite" {
+		return cfg.Data
+	}
+	return cfg.Store.URL
+}
+
+// fleetOf is how a node with this configuration keeps step with others.
+func fleetOf(cfg *config.Config) kms.FleetConfig {
+	name := cfg.Node.Name
+	if name == "" {
+		name = hostname()
+	}
+	return kms.FleetConfig{
+		Name: name, Lease: cfg.Node.Lease.Std(), Margin: cfg.Node.Margin.Std(), Poll: cfg.Node.Poll.Std(), Boot: sinceBoot,
+	}
+}
