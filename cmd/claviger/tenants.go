@@ -158,7 +158,7 @@ type grantCreateCmd struct {
 	adminFlags
 	Key     string   `arg:"" help:"The key: its id, OCID, ARN or alias."`
 	Grantee string   `required:"" help:"The tenant that may use it." placeholder:"TENANT"`
-	Actions []string `required:"" help:"What it may: Encrypt, Decrypt, GenerateDataKey, Sign, Verify, ReadPublicKey, ReadKey, ReadVersion, ListVersions." placeholder:"ACTION"`
+	Actions []string `required:"" help:"What it may: Encrypt, Decrypt, GenerateDataKey, Sign, Verify, GenerateMAC, VerifyMAC, ReadPublicKey, ReadKey, ReadVersion, ListVersions." placeholder:"ACTION"`
 }
 
 // Run opens a key to another tenant.

@@ -39,6 +39,8 @@ type Event struct {
 	Vault       keys.ID           `json:"vault,omitzero"`         //
 	Key         keys.ID           `json:"key,omitzero"`           //
 	Version     keys.ID           `json:"version,omitzero"`       //
+	FromKey     keys.ID           `json:"from_key,omitzero"`      // what a ciphertext was opened with that the call
+	FromVersion keys.ID           `json:"from_version,omitzero"`  // encrypted anew under Key and Version
 	Outcome     string            `json:"outcome"`                // OutcomeOK, or the kind of the error
 	Reason      string            `json:"reason,omitempty"`       // why it was refused, in a sentence
 	Source      string            `json:"source,omitempty"`       // address of the client
@@ -69,6 +71,8 @@ func (e Event) AppendJSON(b []byte) []byte {
 	b = appendID(b, "vault", e.Vault)
 	b = appendID(b, "key", e.Key)
 	b = appendID(b, "version", e.Version)
+	b = appendID(b, "from_key", e.FromKey)
+	b = appendID(b, "from_version", e.FromVersion)
 	b = append(b, `,"outcome":`...)
 	b = appendString(b, e.Outcome)
 	b = appendText(b, "reason", e.Reason)

@@ -37,6 +37,13 @@ func TestEventEncodingIsFixed(t *testing.T) {
 	if got := string(Event{}.AppendJSON(nil)); got != least {
 		t.Errorf("zero event is %s", got)
 	}
+	e := full()
+	e.FromKey[0], e.FromVersion[0] = 7, 8
+	between := `"version":"06060606-0606-0606-0606-060606060606","from_key":"07000000-0000-0000-0000-000000000000",` +
+		`"from_version":"08000000-0000-0000-0000-000000000000","outcome":`
+	if got := string(e.AppendJSON(nil)); !strings.Contains(got, between) {
+		t.Errorf("with another key: %s", got)
+	}
 	// Computed with other tools over the text above.
 	const first, second = "0e0affe03bcfd61bdff30ee2d2248cd63e5b714200743827b6717125c9a29999", "597bb781f4fac729e1f3d4c9bc41c2033c5a11888ea13c3b2fb063452825965f"
 	one := lasting.Hash([32]byte{})
@@ -48,7 +55,7 @@ func TestEventEncodingIsFixed(t *testing.T) {
 
 func TestEventReadsBack(t *testing.T) {
 	t.Parallel()
-	for _, e := range []Event{{}, full(), {Time: born(), Outcome: OutcomeOK, Revision: -1}} {
+	for _, e := range []Event{{}, full(), {FromKey: keys.ID{1}, FromVersion: keys.ID{2}}, {Time: born(), Outcome: OutcomeOK, Revision: -1}} {
 		got, err := ParseEvent(e.AppendJSON(nil))
 		if err != nil {
 			t.Fatal(err)
@@ -74,6 +81,7 @@ func TestEventHashSurvivesStorage(t *testing.T) {
 func TestEventHashCoversEveryField(t *testing.T) {
 	t.Parallel()
 	base := full()
+	base.FromKey, base.FromVersion = keys.ID{7}, keys.ID{8}
 	change := map[string]func(*Event){
 		"time": func(e *Event) { e.Time = e.Time.Add(time.Microsecond) }, "request": func(e *Event) { e.Request += "x" },
 		"dialect": func(e *Event) { e.Dialect += "x" }, "operation": func(e *Event) { e.Operation += "x" },
@@ -82,6 +90,7 @@ func TestEventHashCoversEveryField(t *testing.T) {
 		"session_name": func(e *Event) { e.SessionName += "x" }, "tenant": func(e *Event) { e.Tenant[0]++ },
 		"vault": func(e *Event) { e.Vault[0]++ }, "key": func(e *Event) { e.Key[0]++ },
 		"version": func(e *Event) { e.Version[0]++ }, "outcome": func(e *Event) { e.Outcome += "x" },
+		"from_key": func(e *Event) { e.FromKey[0]++ }, "from_version": func(e *Event) { e.FromVersion[0]++ },
 		"reason": func(e *Event) { e.Reason += "x" }, "source": func(e *Event) { e.Source += "x" },
 		"context": func(e *Event) { e.Context = nil }, "revision": func(e *Event) { e.Revision++ },
 	}

@@ -71,6 +71,8 @@ var roleActions = map[keys.Action][]Role{
 	keys.GenerateDataKey: {Admin, User},
 	keys.Sign:            {Admin, User},
 	keys.Verify:          {Admin, User},
+	keys.GenerateMAC:     {Admin, User},
+	keys.VerifyMAC:       {Admin, User},
 	keys.ReadPublicKey:   {Admin, Operator, User, Auditor},
 
 	keys.ReadWork:       {Admin, Operator, User, Auditor},

@@ -43,7 +43,9 @@ func rights() map[keys.Action]string {
 	} {
 		out[a] = manage
 	}
-	for _, a := range []keys.Action{keys.Encrypt, keys.Decrypt, keys.GenerateDataKey, keys.Sign, keys.Verify} {
+	for _, a := range []keys.Action{
+		keys.Encrypt, keys.Decrypt, keys.GenerateDataKey, keys.Sign, keys.Verify, keys.GenerateMAC, keys.VerifyMAC,
+	} {
 		out[a] = use
 	}
 	return out

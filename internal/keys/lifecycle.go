@@ -61,9 +61,17 @@ const (
 	GenerateDataKey     Action = "GenerateDataKey"
 	Sign                Action = "Sign"
 	Verify              Action = "Verify"
+	GenerateMAC         Action = "GenerateMAC"
+	VerifyMAC           Action = "VerifyMAC"
 	ReadPublicKey       Action = "ReadPublicKey"
 	BackupKey           Action = "BackupKey"
 	RestoreKeyBackup    Action = "RestoreKeyBackup" // RestoreKey is another thing
+)
+
+// Actions for the record only: who may, and when, is that of the actions that they are made of.
+const (
+	ReEncrypt     Action = "ReEncrypt"     // Decrypt with one key, Encrypt with another
+	ExportDataKey Action = "ExportDataKey" // Decrypt, into a foreign public key
 )
 
 // Actions on key versions.
@@ -148,6 +156,8 @@ var KeyLifecycle = Table{TypeKey, []Rule{
 	{GenerateDataKey, []State{Enabled}, ""},
 	{Sign, []State{Enabled}, ""},
 	{Verify, []State{Enabled}, ""},
+	{GenerateMAC, []State{Enabled}, ""},
+	{VerifyMAC, []State{Enabled}, ""},
 	{ReadPublicKey, []State{Enabled}, ""},
 	{BackupKey, []State{PendingImport, Enabled, Disabled}, ""},
 }}

@@ -4,11 +4,13 @@ package kms_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -73,6 +75,11 @@ func TestEachCallIsRecordedOnce(t *testing.T) {
 						Outcome: outcome, Source: "192.0.2.1", Context: map[string]string{"why": "audit"},
 						// Checked below, or of no interest here.
 						Vault: got.Vault, Key: got.Key, Version: got.Version, Reason: got.Reason, Revision: got.Revision,
+						FromKey: got.FromKey, FromVersion: got.FromVersion,
+					}
+					if exported := strings.HasSuffix(m.name, "ExportDataKey"); exported {
+						sum := sha256.Sum256(rsaUnder(t, w).SPKI)
+						wanted.Context["wrapping_key_sha256"] = hex.EncodeToString(sum[:])
 					}
 					if m.action == keys.Assume && err == nil { // tells what was issued, too
 						wanted.Context = maps.Clone(got.Context)
@@ -81,7 +88,7 @@ func TestEachCallIsRecordedOnce(t *testing.T) {
 					if diff := cmp.Diff(wanted, got); diff != "" {
 						t.Errorf("%s %s: -want +got:\n%s", m.name, m.action, diff)
 					}
-					if (group == "key" || group == "data") && (got.Vault != vault || (got.Key != s.key.ID && got.Key != s.ec.ID)) {
+					if (group == "key" || group == "data") && (got.Vault != vault || (got.Key != s.key.ID && got.Key != s.ec.ID && got.Key != s.mac.ID)) {
 						t.Errorf("%s %s, %s: it is about key %s in vault %s", m.name, m.action, outcome, got.Key, got.Vault)
 					}
 					if group == "vault" && m.action != keys.DeleteAlias && m.action != keys.UpdateAlias && got.Vault != vault {
@@ -102,7 +109,8 @@ func TestVersionsAreNamedInEvents(t *testing.T) {
 	s := newScene(t, w, w.Tenant.Vault)
 	for _, m := range slices.Concat(dataMethods(), keyMethods()) {
 		switch m.action {
-		case keys.Encrypt, keys.Decrypt, keys.GenerateDataKey, keys.Sign, keys.Verify, keys.ReadPublicKey, keys.Rotate, keys.ReadVersion:
+		case keys.Encrypt, keys.Decrypt, keys.GenerateDataKey, keys.Sign, keys.Verify, keys.ReadPublicKey, keys.Rotate, keys.ReadVersion,
+			keys.ReEncrypt, keys.ExportDataKey, keys.GenerateMAC, keys.VerifyMAC:
 		default:
 			continue
 		}
@@ -203,6 +211,18 @@ func TestEventsAndRowsHoldNoSecrets(t *testing.T) {
 			return err
 		}
 		secrets = append(secrets, bytes.Clone(dek.Plaintext))
+		again := kms.DecryptRequest{Key: &ref, Ciphertext: out.Ciphertext, Context: context}
+		if _, err := w.ReEncrypt(t.Context(), c, kms.ReEncryptRequest{Source: again, Key: ref, Context: context}); err != nil {
+			return err
+		}
+		if _, err := w.ExportDataKey(t.Context(), c, kms.ExportRequest{Source: again, Under: rsaUnder(t, w)}); err != nil {
+			return err
+		}
+		mac := s.macRequest()
+		mac.Message = plaintext
+		if _, err := w.GenerateMAC(t.Context(), c, mac); err != nil {
+			return err
+		}
 		_, err = w.Sign(t.Context(), c, kms.SignRequest{Key: s.ecRef(), Algorithm: keys.ECDSASHA256, Message: plaintext})
 		return err
 	})

@@ -15,7 +15,8 @@ import (
 // mayCall says which roles have an action, in the words of this test.
 func mayCall(act keys.Action) []identity.Role {
 	switch act {
-	case keys.Encrypt, keys.Decrypt, keys.GenerateDataKey, keys.Sign, keys.Verify:
+	case keys.Encrypt, keys.Decrypt, keys.GenerateDataKey, keys.Sign, keys.Verify, keys.GenerateMAC, keys.VerifyMAC,
+		keys.ReEncrypt, keys.ExportDataKey:
 		return []identity.Role{identity.Admin, identity.User}
 	case keys.ReadKey, keys.ReadVersion, keys.ListVersions, keys.ReadPublicKey, keys.ListAliases, keys.ReadVault, keys.ListVaults, keys.ListKeys,
 		keys.ReadWork, keys.ListWork:
@@ -124,8 +125,8 @@ func TestAnotherTenantLearnsNothing(t *testing.T) {
 			s.foreign = foreign
 			err := m.by(s, w.Other)
 			want(t, m.name+" "+string(m.action), err, keys.KindNotFound)
-			s = &scene{World: w, t: t, vault: vault, foreign: foreign, key: &kms.Key{}, ec: &kms.Key{}, old: &kms.Version{}}
-			s.key.ID, s.ec.ID, s.old.ID = keys.ID{1}, keys.ID{2}, keys.ID{3}
+			s = &scene{World: w, t: t, vault: vault, foreign: foreign, key: &kms.Key{}, ec: &kms.Key{}, mac: &kms.Key{}, old: &kms.Version{}}
+			s.key.ID, s.ec.ID, s.mac.ID, s.old.ID = keys.ID{1}, keys.ID{2}, keys.ID{4}, keys.ID{3}
 			s.sealed = append([]byte(keys.ID{3}.String()), make([]byte, 100)...)
 			missing := m.by(s, w.Other)
 			if err.Error() != missing.Error() {
@@ -183,14 +184,14 @@ func TestAGrantOpensItsActionOnly(t *testing.T) {
 	for _, m := range all {
 		s := m.ready(t, w, w.Tenant.Vault)
 		s.foreign = true
-		for _, k := range []*kms.Key{s.key, s.ec} {
-			if _, err := w.CreateGrant(t.Context(), w.System("test"), k.ID, w.Other.ID, []keys.Action{m.action}); err != nil {
+		for _, k := range []*kms.Key{s.key, s.ec, s.mac} {
+			if _, err := w.CreateGrant(t.Context(), w.System("test"), k.ID, w.Other.ID, m.needs()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		name := m.name + " " + string(m.action)
 		for _, other := range all {
-			if other.action != m.action {
+			if slices.ContainsFunc(other.needs(), func(a keys.Action) bool { return !slices.Contains(m.needs(), a) }) {
 				want(t, name+" is granted: "+other.name+" "+string(other.action), other.by(s, w.Other), keys.KindNotFound)
 			}
 		}

@@ -13,10 +13,10 @@ import (
 )
 
 // MaxEnvelopePlaintext is the most that any dialect lets encrypt, in bytes: decryption accepts
-// what the most generous of them made.
+// what the most generous of them made. Other ciphertexts than envelopes hold no more either.
 const MaxEnvelopePlaintext = 8192
 
-// rsaTrials bounds how many versions are tried for an RSA ciphertext that names none.
+// rsaTrials bounds how many versions are tried for an RSA or SM2 ciphertext that names none.
 const rsaTrials = 64
 
 // Encrypt encrypts a plaintext with a key's version.
@@ -42,6 +42,9 @@ func (s *Service) Encrypt(ctx context.Context, c *Call, req EncryptRequest) (*En
 		if len(req.Context) > 0 {
 			return nil, errContext()
 		}
+		if len(req.Plaintext) > MaxEnvelopePlaintext { // SM2 has no capacity of its own
+			return nil, &keys.Error{Kind: keys.KindTooLarge, Field: "plaintext"}
+		}
 		out.Ciphertext, err = material.Encrypt(s.rand, alg, req.Plaintext)
 		return out, engineError(err, "plaintext")
 	})
@@ -66,24 +69,26 @@ func (u *using) seal(k *keys.Key, v *keys.Version, material *engine.Key, plainte
 // Decrypt opens a ciphertext. Until the version is found, a missing one, another tenant's and
 // an erased one are the same not-found; from the authenticated part on there is one error.
 func (s *Service) Decrypt(ctx context.Context, c *Call, req DecryptRequest) (*DecryptResult, error) {
-	return use(ctx, s, c, keys.Decrypt, func(u *using) (*DecryptResult, error) {
-		ref, vref, err := u.source(req)
-		if err != nil {
-			return nil, err
-		}
-		at, err := u.locate(ref, keys.Decrypt)
-		if err != nil {
-			return nil, err
-		}
-		alg, err := algorithmFor(at.key, req.Algorithm, keys.UsageEncrypt)
-		if err != nil {
-			return nil, err
-		}
-		if alg != keys.Envelope {
-			return u.decryptAsymmetric(at, alg, req)
-		}
-		return u.unseal(at, vref, req)
-	})
+	return use(ctx, s, c, keys.Decrypt, func(u *using) (*DecryptResult, error) { return u.decrypt(req) })
+}
+
+func (u *using) decrypt(req DecryptRequest) (*DecryptResult, error) {
+	ref, vref, err := u.source(req)
+	if err != nil {
+		return nil, err
+	}
+	at, err := u.locate(ref, keys.Decrypt)
+	if err != nil {
+		return nil, err
+	}
+	alg, err := algorithmFor(at.key, req.Algorithm, keys.UsageEncrypt)
+	if err != nil {
+		return nil, err
+	}
+	if alg != keys.Envelope {
+		return u.decryptAsymmetric(at, alg, req)
+	}
+	return u.unseal(at, vref, req)
 }
 
 // source finds which key a ciphertext belongs to, where the request does not name one.
@@ -139,7 +144,7 @@ func (u *using) unseal(at *located, vref VersionRef, req DecryptRequest) (*Decry
 	return &DecryptResult{Key: at.key, Version: v, Algorithm: keys.Envelope, Plaintext: plaintext, Text: h.Flags&engine.FlagText != 0}, nil
 }
 
-// decryptAsymmetric opens a plain RSA block. With no version named it tries the primary and
+// decryptAsymmetric opens a plain RSA or SM2 block. With no version named it tries the primary and
 // then the older ones, newest first: the block has no room to say which it was.
 func (u *using) decryptAsymmetric(at *located, alg keys.Algorithm, req DecryptRequest) (*DecryptResult, error) {
 	if len(req.Context) > 0 {
@@ -185,32 +190,34 @@ func (u *using) olderVersions(k *keys.Key) ([]keys.ID, error) {
 
 // GenerateDataKey makes a random data key and encrypts it under the key's primary version.
 func (s *Service) GenerateDataKey(ctx context.Context, c *Call, req DataKeyRequest) (*DataKeyResult, error) {
-	return use(ctx, s, c, keys.GenerateDataKey, func(u *using) (*DataKeyResult, error) {
-		at, err := u.locate(req.Key, keys.GenerateDataKey)
-		if err != nil {
-			return nil, err
-		}
-		if _, err := algorithmFor(at.key, keys.Envelope, keys.UsageEncrypt); err != nil {
-			return nil, err
-		}
-		if req.Bytes < 1 || req.Bytes > MaxEnvelopePlaintext {
-			return nil, keys.Invalid("bytes", fmt.Sprintf("a data key has 1 to %d bytes", MaxEnvelopePlaintext))
-		}
-		v, material, err := u.versionFor(at, VersionRef{})
-		if err != nil {
-			return nil, err
-		}
-		dek, err := engine.Random(s.rand, req.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		ciphertext, err := u.seal(at.key, v, material, dek.Reveal(), false, req.Context)
-		if err != nil {
-			dek.Wipe()
-			return nil, err
-		}
-		return &DataKeyResult{Key: at.key, Version: v, Plaintext: dek.Reveal(), Ciphertext: ciphertext}, nil
-	})
+	return use(ctx, s, c, keys.GenerateDataKey, func(u *using) (*DataKeyResult, error) { return u.generateDataKey(req) })
+}
+
+func (u *using) generateDataKey(req DataKeyRequest) (*DataKeyResult, error) {
+	at, err := u.locate(req.Key, keys.GenerateDataKey)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := algorithmFor(at.key, keys.Envelope, keys.UsageEncrypt); err != nil {
+		return nil, err
+	}
+	if req.Bytes < 1 || req.Bytes > MaxEnvelopePlaintext {
+		return nil, keys.Invalid("bytes", fmt.Sprintf("a data key has 1 to %d bytes", MaxEnvelopePlaintext))
+	}
+	v, material, err := u.versionFor(at, VersionRef{})
+	if err != nil {
+		return nil, err
+	}
+	dek, err := engine.Random(u.s.rand, req.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	ciphertext, err := u.seal(at.key, v, material, dek.Reveal(), false, req.Context)
+	if err != nil {
+		dek.Wipe()
+		return nil, err
+	}
+	return &DataKeyResult{Key: at.key, Version: v, Plaintext: dek.Reveal(), Ciphertext: ciphertext}, nil
 }
 
 // Sign signs a message or digest with a key's version.

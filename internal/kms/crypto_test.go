@@ -47,7 +47,7 @@ func open(t testing.TB, w *kmstest.World, req kms.DecryptRequest) (*kms.DecryptR
 func TestEnvelopesOpenAsTheyWereMade(t *testing.T) {
 	t.Parallel()
 	w := kmstest.New(t)
-	for _, spec := range []keys.Spec{keys.AES128, keys.AES192, keys.AES256} {
+	for _, spec := range []keys.Spec{keys.AES128, keys.AES192, keys.AES256, keys.SM4} {
 		k := newKey(t, w, wish(spec))
 		old := k.Primary
 		primary := rotate(t, w, k.ID).ID
@@ -233,6 +233,40 @@ func TestRSADecryptionTriesTheVersions(t *testing.T) {
 	want(t, "noise", err, keys.KindCiphertext)
 	_, err = sealed(t, w, kms.EncryptRequest{Key: ref, Algorithm: keys.OAEPSHA256, Plaintext: make([]byte, 256-66+1)})
 	want(t, "a byte more than fits", err, keys.KindTooLarge)
+}
+
+// TestSM2DecryptionTriesTheVersions opens ciphertexts of two versions with none named, and none
+// longer than a dialect lets encrypt is made.
+func TestSM2DecryptionTriesTheVersions(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	k := newKey(t, w, wish(keys.SM2))
+	ref := kms.KeyRef{ID: k.ID}
+	for i := range 2 {
+		if i > 0 {
+			rotate(t, w, k.ID)
+		}
+		first := kms.VersionRef{ID: k.Primary}
+		for _, version := range []kms.VersionRef{first, {}} {
+			ct, err := sealed(t, w, kms.EncryptRequest{Key: ref, Version: version, Algorithm: keys.SM2PKE, Plaintext: []byte("hello")})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := open(t, w, kms.DecryptRequest{Key: &ref, Algorithm: keys.SM2PKE, Ciphertext: ct})
+			if err != nil || string(got.Plaintext) != "hello" {
+				t.Errorf("with %d versions: %v", i+1, err)
+			}
+			if !version.IsZero() && err == nil && got.Version.ID != version.ID {
+				t.Errorf("with %d versions: opened by %s", i+1, got.Version.ID)
+			}
+		}
+	}
+	for n, kind := range map[int]keys.Kind{0: keys.KindInvalid, kms.MaxEnvelopePlaintext: "", kms.MaxEnvelopePlaintext + 1: keys.KindTooLarge} {
+		_, err := sealed(t, w, kms.EncryptRequest{Key: ref, Algorithm: keys.SM2PKE, Plaintext: make([]byte, n)})
+		want(t, "a plaintext at a limit", err, kind)
+	}
+	_, err := open(t, w, kms.DecryptRequest{Key: &ref, Algorithm: keys.SM2PKE, Ciphertext: make([]byte, 200)})
+	want(t, "noise", err, keys.KindCiphertext)
 }
 
 // TestSignaturesVerify signs by message and by digest, verifies with each version and the public key.

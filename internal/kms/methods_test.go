@@ -24,6 +24,7 @@ type scene struct {
 	t       testing.TB
 	vault   keys.ID
 	key, ec *kms.Key
+	mac     *kms.Key
 	old     *kms.Version // of key, which has a newer one
 	sealed  []byte       // under key
 	alias   string       // of key, when a method wants one
@@ -43,6 +44,9 @@ func newScene(t testing.TB, w *kmstest.World, vault keys.ID) *scene {
 	aes, ec := wish(keys.AES256), wish(keys.ECP256)
 	aes.Vault, ec.Vault = s.vault, s.vault
 	s.key, s.ec = newKey(t, w, aes), newKey(t, w, ec)
+	mac := wish(keys.HMACSM3)
+	mac.Vault = s.vault
+	s.mac = newKey(t, w, mac)
 	s.old = version(t, w, s.key.ID, 1)
 	rotate(t, w, s.key.ID)
 	var err error
@@ -61,6 +65,16 @@ func (s *scene) ref(id keys.ID) kms.KeyRef {
 
 func (s *scene) aesRef() kms.KeyRef { return s.ref(s.key.ID) }
 func (s *scene) ecRef() kms.KeyRef  { return s.ref(s.ec.ID) }
+
+// source is the scene's ciphertext, its key named.
+func (s *scene) source() kms.DecryptRequest {
+	ref := s.aesRef()
+	return kms.DecryptRequest{Key: &ref, Ciphertext: s.sealed}
+}
+
+func (s *scene) macRequest() kms.MACRequest {
+	return kms.MACRequest{Key: s.ref(s.mac.ID), Algorithm: keys.MACSM3, Message: []byte("x")}
+}
 
 // vaultIn brings the scene's vault into a state.
 func vaultIn(state keys.State) func(*scene) {
@@ -89,6 +103,18 @@ type method struct {
 	name    string // of the method
 	prepare func(*scene)
 	call    func(*scene, *kms.Call) error
+}
+
+// needs are the actions that a method is authorized and stepped as, in the order in which it asks.
+func (m *method) needs() []keys.Action {
+	switch m.action {
+	case keys.ReEncrypt:
+		return []keys.Action{keys.Encrypt, keys.Decrypt}
+	case keys.ExportDataKey:
+		return []keys.Action{keys.Decrypt}
+	default:
+		return []keys.Action{m.action}
+	}
 }
 
 func keyMethods() []method {
@@ -177,6 +203,22 @@ func dataMethods() []method {
 			return second(s.Verify(s.t.Context(), c, kms.VerifyRequest{
 				SignRequest: kms.SignRequest{Key: s.ecRef(), Algorithm: keys.ECDSASHA256, Message: []byte("x")}, Signature: []byte("y"),
 			}))
+		}},
+		{keys.ReEncrypt, "ReEncrypt", nil, func(s *scene, c *kms.Call) error {
+			return second(s.ReEncrypt(s.t.Context(), c, kms.ReEncryptRequest{Source: s.source(), Key: s.aesRef()}))
+		}},
+		{keys.ExportDataKey, "ExportDataKey", nil, func(s *scene, c *kms.Call) error {
+			return second(s.ExportDataKey(s.t.Context(), c, kms.ExportRequest{Source: s.source(), Under: rsaUnder(s.t, s.World)}))
+		}},
+		{keys.GenerateDataKey, "GenerateAndExportDataKey", nil, func(s *scene, c *kms.Call) error {
+			req := kms.DataKeyRequest{Key: s.aesRef(), Bytes: 32}
+			return second(s.GenerateAndExportDataKey(s.t.Context(), c, req, rsaUnder(s.t, s.World)))
+		}},
+		{keys.GenerateMAC, "GenerateMAC", nil, func(s *scene, c *kms.Call) error {
+			return second(s.GenerateMAC(s.t.Context(), c, s.macRequest()))
+		}},
+		{keys.VerifyMAC, "VerifyMAC", nil, func(s *scene, c *kms.Call) error {
+			return second(s.VerifyMAC(s.t.Context(), c, kms.VerifyMACRequest{MACRequest: s.macRequest(), MAC: []byte("y")}))
 		}},
 		{keys.ReadPublicKey, "PublicKey", nil, func(s *scene, c *kms.Call) error {
 			_, _, err := s.PublicKey(s.t.Context(), c, s.ecRef(), kms.VersionRef{})

@@ -201,7 +201,7 @@ func (a *API) createGrant(ctx context.Context, c *kms.Call, r *createGrantReques
 // grantable reads actions that can be about another tenant's key: using and reading it.
 func grantable(names []string) ([]keys.Action, error) {
 	allowed := []keys.Action{
-		keys.Encrypt, keys.Decrypt, keys.GenerateDataKey, keys.Sign, keys.Verify,
+		keys.Encrypt, keys.Decrypt, keys.GenerateDataKey, keys.Sign, keys.Verify, keys.GenerateMAC, keys.VerifyMAC,
 		keys.ReadPublicKey, keys.ReadKey, keys.ReadVersion, keys.ListVersions,
 	}
 	var out []keys.Action
