@@ -256,8 +256,10 @@ func (k *seedKey) usages() (keys.Usage, error) {
 			out |= keys.UsageEncrypt
 		case "sign":
 			out |= keys.UsageSign
+		case "mac":
+			out |= keys.UsageMAC
 		default:
-			return 0, fmt.Errorf("usage %q is neither encrypt nor sign", name)
+			return 0, fmt.Errorf("usage %q is none of encrypt, sign and mac", name)
 		}
 	}
 	if out == 0 {

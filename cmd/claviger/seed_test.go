@@ -96,3 +96,26 @@ func TestSeedHidesMaterial(t *testing.T) {
 		t.Errorf("the refusal is %v", err)
 	}
 }
+
+// TestSeedUsages: what a key of each family may be for, and what it is for when nothing is said.
+func TestSeedUsages(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		key  seedKey
+		want keys.Usage
+	}{
+		{seedKey{}, keys.UsageEncrypt},
+		{seedKey{Spec: "EC_SM2"}, keys.UsageEncrypt | keys.UsageSign},
+		{seedKey{Spec: "EC_SM2", Usage: []string{"sign"}}, keys.UsageSign},
+		{seedKey{Spec: "HMAC_SM3"}, keys.UsageMAC},
+		{seedKey{Spec: "HMAC_SM3", Usage: []string{"mac"}}, keys.UsageMAC},
+		{seedKey{Spec: "HMAC_SM3", Usage: []string{"sign"}}, 0},
+		{seedKey{Spec: "SM4", Usage: []string{"mac"}}, 0},
+		{seedKey{Usage: []string{"wrap"}}, 0},
+	} {
+		got, err := tt.key.usages()
+		if got != tt.want || (err == nil) != (tt.want != 0) {
+			t.Errorf("%s %v: %v, %v", tt.key.Spec, tt.key.Usage, got, err)
+		}
+	}
+}

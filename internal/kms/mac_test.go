@@ -88,3 +88,20 @@ func TestWhatAnHMACKeyDoesNotDo(t *testing.T) {
 		}
 	}
 }
+
+// TestASeededHMACKeyHasOneVersion, as one that is created.
+func TestASeededHMACKeyHasOneVersion(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	for versions, kind := range map[int]keys.Kind{1: "", 2: keys.KindInvalid} {
+		req := kms.SeedKey{NewKey: wish(keys.HMACSM3), ID: keys.ID{byte(versions)}}
+		req.Vault = w.Tenant.Vault
+		for i := range versions {
+			req.Versions = append(req.Versions, kms.SeedVersion{ID: keys.ID{byte(versions), byte(i + 1)}})
+		}
+		c := w.System("test")
+		c.Region, c.Profile = kmstest.Region, &kmstest.Profile
+		_, err := w.SeedKey(t.Context(), c, req)
+		want(t, "a key of so many versions", err, kind)
+	}
+}

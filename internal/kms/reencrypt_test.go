@@ -52,11 +52,13 @@ func TestReEncrypt(t *testing.T) {
 		"SM4 to AES":                {kms.EncryptRequest{Key: *under(sm4), Text: true}, kms.DecryptRequest{}, aes, true},
 		"RSA": {
 			kms.EncryptRequest{Key: *under(rsa), Algorithm: keys.OAEPSHA1},
-			kms.DecryptRequest{Key: under(rsa), Version: kms.VersionRef{ID: rsa.Primary}, Algorithm: keys.OAEPSHA1}, aes, false,
+			kms.DecryptRequest{Key: under(rsa), Version: kms.VersionRef{ID: rsa.Primary}, Algorithm: keys.OAEPSHA1},
+			aes, false,
 		},
 		"SM2": {
 			kms.EncryptRequest{Key: *under(sm2), Algorithm: keys.SM2PKE},
-			kms.DecryptRequest{Key: under(sm2), Version: kms.VersionRef{ID: sm2.Primary}, Algorithm: keys.SM2PKE}, aes, false,
+			kms.DecryptRequest{Key: under(sm2), Version: kms.VersionRef{ID: sm2.Primary}, Algorithm: keys.SM2PKE},
+			aes, false,
 		},
 	} {
 		tt.made.Plaintext = plaintext

@@ -43,6 +43,9 @@ func (s *Service) SeedKey(ctx context.Context, c *Call, req SeedKey) (*Key, erro
 	if err := newKeyFits(req.NewKey); err != nil {
 		return nil, err
 	}
+	if len(req.Versions) > 1 && !req.Spec.Rotates() {
+		return nil, keys.Invalid("versions", "a "+string(req.Spec)+" key has one version only")
+	}
 	var vault *keys.Vault
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
 		vault, err = store.LoadVault(tx, req.Vault)

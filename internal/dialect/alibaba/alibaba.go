@@ -123,10 +123,11 @@ const (
 	classManage     = "manage"     // no rate of the cloud's is documented
 	classCrypto     = "crypto"     // Encrypt, Decrypt, GenerateDataKey...
 	classAsymmetric = "asymmetric" // AsymmetricSign, AsymmetricDecrypt...
+	classReEncrypt  = "re-encrypt" // ReEncrypt
 	classSTS        = "sts"        // 6000 a minute, says the page of AssumeRole
 )
 
 // CloudLimits are the cloud's requests per second and account, by throttling class.
 func CloudLimits() map[string]float64 {
-	return map[string]float64{classCrypto: 1000, classAsymmetric: 200, classSTS: 100}
+	return map[string]float64{classCrypto: 1000, classReEncrypt: 750, classAsymmetric: 200, classSTS: 100}
 }

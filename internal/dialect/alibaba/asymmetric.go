@@ -11,8 +11,12 @@ import (
 	"claviger/internal/kms"
 )
 
-// digestSize is the length of every digest that is signed.
-const digestSize = 32
+const (
+	// digestSize is the length of every digest that is signed.
+	digestSize = 32
+	// maxSM2Plaintext is the most bytes that SM2PKE takes.
+	maxSM2Plaintext = 6047
+)
 
 // asymmetricRequest is what all operations on asymmetric keys take.
 type asymmetricRequest struct {
@@ -42,7 +46,11 @@ type asymmetricEncryptRequest struct {
 
 func (q *asymmetricEncryptRequest) read(r *reader) {
 	q.head(r, encryptionAlgorithm)
-	q.plaintext = r.bytes("Plaintext", maxPlaintext)
+	most := maxPlaintext
+	if q.algorithm == keys.SM2PKE {
+		most = maxSM2Plaintext
+	}
+	q.plaintext = r.bytes("Plaintext", most)
 }
 
 func (d *Dialect) asymmetricEncrypt(ctx context.Context, c *kms.Call, q *asymmetricEncryptRequest) (*encrypted, error) {

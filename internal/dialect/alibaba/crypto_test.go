@@ -374,20 +374,10 @@ func TestKeyForBothUses(t *testing.T) {
 func TestDryRun(t *testing.T) {
 	t.Parallel()
 	c := newCloud(t)
-	key := map[string]string{
-		useSymmetric: c.newKey(t), useSign: c.newKey(t, "KeySpec="+useSign), useEncrypt: c.newKey(t, "KeySpec="+useEncrypt, "KeyUsage="+usageEncrypt),
-	}
-	version := map[string]string{useSign: c.oneVersion(t, key[useSign]), useEncrypt: c.oneVersion(t, key[useEncrypt])}
-	blob := map[string]string{
-		useSymmetric: c.must(t, "Encrypt", "KeyId="+key[useSymmetric], "Plaintext=aGk=").at("CiphertextBlob"),
-		useSign:      "aGk=",
-		useEncrypt: c.must(t, "AsymmetricEncrypt", "KeyId="+key[useEncrypt], "KeyVersionId="+version[useEncrypt],
-			"Algorithm=RSAES_OAEP_SHA_256", "Plaintext=aGk=").at("CiphertextBlob"),
-	}
+	s := newStage(t, c)
 	tried := 0
 	for _, row := range stateTable {
-		replace := strings.NewReplacer("$key", key[row.spec], "$version", version[row.spec], "$blob", blob[row.spec], "$digest", aDigest)
-		params := strings.Fields(replace.Replace(row.params))
+		params := s.params(t, &row, "", "")
 		if row.disabled != isDisabled || row.operation == "CreateKeyVersion" || row.operation == "UpdateRotationPolicy" {
 			continue // no such parameter
 		}
@@ -405,7 +395,7 @@ func TestDryRun(t *testing.T) {
 			t.Errorf("%s, perhaps dry: %s", row.operation, r)
 		}
 	}
-	if tried != 9 {
+	if tried != 14 {
 		t.Errorf("%d operations take DryRun", tried)
 	}
 	for _, e := range c.Audit.Events() {

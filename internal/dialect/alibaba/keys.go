@@ -68,19 +68,20 @@ func (r *reader) newSpec(name string) keys.Spec {
 	return ""
 }
 
-// newUsage is the usage of a new key: without one it signs if it can.
+// newUsage is the usage of a new key: without one it signs if it can, else it does the one thing
+// that it can.
 func (r *reader) newUsage(name string, spec keys.Spec) keys.Usage {
 	v, _ := r.optional(name)
 	if v == "" {
 		if spec.Usages().Has(keys.UsageSign) {
 			return keys.UsageSign
 		}
-		return keys.UsageEncrypt
+		return spec.Usages()
 	}
 	usage, ok := usageByName(v)
 	switch {
 	case !ok:
-		r.invalid(name, "KeyUsage takes "+usageEncrypt+" or "+usageSign)
+		r.invalid(name, "KeyUsage takes "+usageEncrypt+", "+usageSign+" or "+usageMAC)
 	case spec != "" && !spec.Usages().Has(usage):
 		r.invalid(name, "a "+nameOfSpec(spec)+" key cannot "+usage.String())
 	}

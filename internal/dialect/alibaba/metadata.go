@@ -48,7 +48,7 @@ func (m *keyMetadata) members(d *document) {
 	d.text("Description", m.Description)
 	m.rotation(d)
 	d.time("LastRotationDate", m.LastVersionAt)
-	if m.Spec.Symmetric() {
+	if m.Spec.Sealing() { // an HMAC key's version is named nowhere
 		primary := ""
 		if !m.Primary.IsZero() {
 			primary = VersionName(m.Primary)

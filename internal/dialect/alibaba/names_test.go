@@ -93,8 +93,8 @@ func TestProjection(t *testing.T) {
 	want := map[keys.Spec]string{
 		keys.AES256: "Aliyun_AES_256", keys.AES192: "Aliyun_AES_192", keys.AES128: "Aliyun_AES_128", keys.RSA2048: "RSA_2048",
 		keys.RSA3072: "RSA_3072", keys.RSA4096: "RSA_4096", keys.ECP256: "EC_P256", keys.SECP256K1: "EC_P256K",
-		keys.ECP384: "", keys.ECP521: "", keys.SM2: "", keys.SM4: "",
-		keys.HMACSHA224: "", keys.HMACSHA256: "", keys.HMACSHA384: "", keys.HMACSHA512: "", keys.HMACSM3: "",
+		keys.ECP384: "", keys.ECP521: "", keys.SM2: "EC_SM2", keys.SM4: "Aliyun_SM4", keys.HMACSHA224: "HMAC_SHA_224",
+		keys.HMACSHA256: "HMAC_SHA_256", keys.HMACSHA384: "HMAC_SHA_384", keys.HMACSHA512: "HMAC_SHA_512", keys.HMACSM3: "HMAC_SM3",
 	}
 	for _, spec := range keys.Specs() {
 		name, listed := want[spec]
@@ -114,6 +114,7 @@ func TestProjection(t *testing.T) {
 	}
 	for usage, name := range map[keys.Usage]string{
 		keys.UsageEncrypt: "ENCRYPT/DECRYPT", keys.UsageSign: "SIGN/VERIFY", keys.UsageEncrypt | keys.UsageSign: "ENCRYPT/DECRYPT",
+		keys.UsageMAC: "GENERATE_MAC/VERIFY_MAC",
 	} {
 		if got := nameOfUsage(usage); got != name {
 			t.Errorf("usage %v is %s, want %s", usage, got, name)

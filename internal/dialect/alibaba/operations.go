@@ -108,15 +108,17 @@ func (d *Dialect) cryptoOperations() []dialect.Operation {
 	return append([]dialect.Operation{
 		cryptoOp("Encrypt", classCrypto, keys.Encrypt, d.encrypt),
 		cryptoOp("Decrypt", classCrypto, keys.Decrypt, d.decrypt),
+		cryptoOp("ReEncrypt", classReEncrypt, keys.ReEncrypt, d.reEncrypt),
 		cryptoOp("GenerateDataKey", classCrypto, keys.GenerateDataKey, d.generateDataKey),
 		cryptoOp("GenerateDataKeyWithoutPlaintext", classCrypto, keys.GenerateDataKey, d.generateDataKeyWithoutPlaintext),
+		cryptoOp("ExportDataKey", classCrypto, keys.ExportDataKey, d.exportDataKey),
+		cryptoOp("GenerateAndExportDataKey", classCrypto, keys.GenerateDataKey, d.generateAndExportDataKey),
 		cryptoOp("AsymmetricEncrypt", classAsymmetric, keys.Encrypt, d.asymmetricEncrypt),
 		cryptoOp("AsymmetricDecrypt", classAsymmetric, keys.Decrypt, d.asymmetricDecrypt),
 		cryptoOp("AsymmetricSign", classAsymmetric, keys.Sign, d.asymmetricSign),
 		cryptoOp("AsymmetricVerify", classAsymmetric, keys.Verify, d.asymmetricVerify),
 		cryptoOp("GetPublicKey", classAsymmetric, keys.ReadPublicKey, d.getPublicKey),
-		dialect.Unsupported("ReEncrypt", "ReEncrypt", "decrypt and encrypt instead"),
-	}, append(gaps("data keys are not exported under other keys", "ExportDataKey", "GenerateAndExportDataKey"),
-		append(gaps("there are no HMAC keys", "GenerateMac", "VerifyMac"),
-			gaps("the cloud's own services manage these data keys", "GetManagedDataKey", "ListManagedDataKeyVersions")...)...)...)
+		cryptoOp("GenerateMac", classCrypto, keys.GenerateMAC, d.generateMAC),
+		cryptoOp("VerifyMac", classCrypto, keys.VerifyMAC, d.verifyMAC),
+	}, gaps("the cloud's own services manage these data keys", "GetManagedDataKey", "ListManagedDataKeyVersions")...)
 }

@@ -16,7 +16,8 @@ type specName struct {
 	name string
 }
 
-// specNames is every spec that this cloud knows and this server has.
+// specNames is every spec that this cloud knows and this server has. It documents HMAC keys and
+// not what their specs are called: they go by the names of its MAC algorithms.
 var specNames = []specName{
 	{keys.AES256, "Aliyun_AES_256"},
 	{keys.AES192, "Aliyun_AES_192"},
@@ -26,10 +27,17 @@ var specNames = []specName{
 	{keys.RSA4096, "RSA_4096"},
 	{keys.ECP256, "EC_P256"},
 	{keys.SECP256K1, "EC_P256K"},
+	{keys.SM2, "EC_SM2"},
+	{keys.SM4, "Aliyun_SM4"},
+	{keys.HMACSHA224, "HMAC_SHA_224"},
+	{keys.HMACSHA256, "HMAC_SHA_256"},
+	{keys.HMACSHA384, "HMAC_SHA_384"},
+	{keys.HMACSHA512, "HMAC_SHA_512"},
+	{keys.HMACSM3, "HMAC_SM3"},
 }
 
 // absentSpecs are the specs that this cloud documents and this server does not have.
-var absentSpecs = []string{"Aliyun_SM4", "Aliyun_DES3_192", "EC_SM2"}
+var absentSpecs = []string{"Aliyun_DES3_192"}
 
 func specByName(name string) (keys.Spec, bool) {
 	for _, s := range specNames {
@@ -64,21 +72,27 @@ func Visible(k *keys.Key) bool {
 	case k.Origin == keys.External, nameOfSpec(k.Spec) == "":
 		return false
 	}
-	return k.Usages == keys.UsageEncrypt || k.Usages == keys.UsageSign || k.Usages == keys.UsageEncrypt|keys.UsageSign
+	return k.Usages != 0 && k.Spec.Usages().Has(k.Usages)
 }
 
+// The names of the usages. That of HMAC keys is ours, after the operations that it is for.
 const (
 	usageEncrypt = "ENCRYPT/DECRYPT"
 	usageSign    = "SIGN/VERIFY"
+	usageMAC     = "GENERATE_MAC/VERIFY_MAC"
 )
 
 // nameOfUsage is the one usage that this cloud shows. A key that can do both, which only
 // other clouds make, shows as ENCRYPT/DECRYPT and works for both.
 func nameOfUsage(u keys.Usage) string {
-	if u.Has(keys.UsageEncrypt) {
+	switch {
+	case u.Has(keys.UsageEncrypt):
 		return usageEncrypt
+	case u.Has(keys.UsageMAC):
+		return usageMAC
+	default:
+		return usageSign
 	}
-	return usageSign
 }
 
 func usageByName(name string) (keys.Usage, bool) {
@@ -87,6 +101,8 @@ func usageByName(name string) (keys.Usage, bool) {
 		return keys.UsageEncrypt, true
 	case usageSign:
 		return keys.UsageSign, true
+	case usageMAC:
+		return keys.UsageMAC, true
 	}
 	return 0, false
 }
@@ -138,8 +154,6 @@ func protectionByName(name string) (keys.Protection, bool) {
 	return "", false
 }
 
-// asymmetric maps the algorithms of asymmetric keys. Those of SM2 are documented by the cloud
-// and fit no key that this server has.
 func encryptionAlgorithm(name string) (keys.Algorithm, bool) {
 	switch name {
 	case "RSAES_OAEP_SHA_256":
@@ -164,4 +178,14 @@ func signingAlgorithm(name string) (keys.Algorithm, bool) {
 		return keys.SM2DSA, true
 	}
 	return "", false
+}
+
+// macAlgorithm maps the algorithms of HMAC keys; the core's names are the cloud's.
+func macAlgorithm(name string) (keys.Algorithm, bool) {
+	switch alg := keys.Algorithm(name); alg {
+	case keys.MACSHA224, keys.MACSHA256, keys.MACSHA384, keys.MACSHA512, keys.MACSM3:
+		return alg, true
+	default:
+		return "", false
+	}
 }

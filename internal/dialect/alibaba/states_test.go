@@ -3,6 +3,7 @@
 package alibaba
 
 import (
+	"crypto/x509"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,16 +23,32 @@ const (
 	useSymmetric = "Aliyun_AES_256"
 	useSign      = "EC_P256"
 	useEncrypt   = "RSA_2048"
+	useMAC       = "HMAC_SM3"
 )
 
 // useInstance is the spec of rows that are about a symmetric key in a vault that is not the
 // default one.
 const useInstance = "instance"
 
+// tableUsages is the usage of each spec in the table of states.
+func tableUsages() map[string]string {
+	return map[string]string{useSymmetric: usageEncrypt, useSign: usageSign, useEncrypt: usageEncrypt, useMAC: usageMAC}
+}
+
+// publicKeyBlob is a public key to wrap under.
+func (c *cloud) publicKeyBlob(t testing.TB) string {
+	t.Helper()
+	der, err := x509.MarshalPKIXPublicKey(c.Tenant.RSAKey.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b64(der)
+}
+
 // stateRow is a row of the cloud's table of operations by key state: Enabled, Disabled,
 // PendingDeletion, PendingImport. In params, which have blanks between them, $key, $arn,
 // $version, $alias and $blob stand for the key's own, $new for an alias that is not there,
-// $instance for the vault that is not the default one.
+// $instance for the vault that is not the default one, $public for a public key.
 type stateRow struct {
 	operation, spec, params                   string
 	enabled, disabled, pending, pendingImport string
@@ -65,6 +82,11 @@ var stateTable = []stateRow{
 	{"AsymmetricSign", useSign, "KeyId=$key KeyVersionId=$version Algorithm=ECDSA_SHA_256 Digest=$digest", ok, isDisabled, isPending, isForImport},
 	{"AsymmetricVerify", useSign, "KeyId=$key KeyVersionId=$version Algorithm=ECDSA_SHA_256 Digest=$digest Value=$blob", ok, isDisabled, isPending, isForImport},
 	{"GetPublicKey", useSign, "KeyId=$key KeyVersionId=$version", ok, isDisabled, isPending, isForImport},
+	{"ReEncrypt", useSymmetric, "CiphertextBlob=$blob DestinationKeyId=$key", ok, isDisabled, isPending, isForImport},
+	{"ExportDataKey", useSymmetric, "CiphertextBlob=$blob PublicKeyBlob=$public WrappingKeySpec=RSA_2048 WrappingAlgorithm=RSAES_OAEP_SHA_256", ok, isDisabled, isPending, isForImport},
+	{"GenerateAndExportDataKey", useSymmetric, "KeyId=$key PublicKeyBlob=$public WrappingKeySpec=RSA_2048 WrappingAlgorithm=RSAES_OAEP_SHA_1", ok, isDisabled, isPending, isForImport},
+	{"GenerateMac", useMAC, "KeyId=$key Algorithm=HMAC_SM3 Message=aGk=", ok, isDisabled, isPending, isForImport},
+	{"VerifyMac", useMAC, "KeyId=$key Algorithm=HMAC_SM3 Message=aGk= Mac=aGk=", ok, isDisabled, isPending, isForImport},
 
 	{"TagResource", useSymmetric, `KeyId=$key Tags=[{"TagKey":"a","TagValue":"b"}]`, ok, ok, isPending, ok},
 	{"UntagResource", useSymmetric, `KeyId=$key TagKeys=["z"]`, ok, ok, isPending, ok},
@@ -86,13 +108,14 @@ var aDigest = strings.Repeat("A", 43) + "="
 // stage has what the rows of the table need: a key of each spec that they name.
 type stage struct {
 	key, version, blob map[string]string // by spec
-	instance           string
+	instance, public   string
 }
 
 func newStage(t testing.TB, c *cloud, params ...string) *stage {
 	t.Helper()
 	s := &stage{key: map[string]string{}, version: map[string]string{}, blob: map[string]string{}, instance: InstanceName(c.newVault(t, "stage"))}
-	for spec, usage := range map[string]string{useSymmetric: usageEncrypt, useSign: usageSign, useEncrypt: usageEncrypt} {
+	s.public = c.publicKeyBlob(t)
+	for spec, usage := range tableUsages() {
 		s.key[spec] = c.newKey(t, append(params, "KeySpec="+spec, "KeyUsage="+usage)...)
 	}
 	s.key[useInstance] = c.newKey(t, append(params, "DKMSInstanceId="+s.instance)...)
@@ -113,7 +136,7 @@ func (s *stage) params(t testing.TB, row *stateRow, alias, fresh string) []strin
 	key := s.key[row.spec]
 	return strings.Fields(strings.NewReplacer("$key", key, "$arn", KeyARN(testRegion, "1234567890123456", mustID(t, key)),
 		"$version", s.version[row.spec], "$blob", s.blob[row.spec], "$alias", alias, "$new", fresh, "$digest", aDigest,
-		"$instance", s.instance).Replace(row.params))
+		"$instance", s.instance, "$public", s.public).Replace(row.params))
 }
 
 // best is the answer in the state that the operation is for.
