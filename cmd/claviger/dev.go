@@ -29,13 +29,14 @@ import (
 )
 
 type devCmd struct {
-	Data      string `help:"Keep everything in this directory: ids, credentials, the clock. Default: in memory." placeholder:"DIR"`
-	Listen    string `help:"Address of the APIs. Each vault gets one of the ports after it; port 0 lets the system pick all." default:"127.0.0.1:7443" placeholder:"ADDR"`
-	ReadyFile string `help:"Write addresses and credentials here once every listener accepts." placeholder:"FILE"`
-	Seed      string `help:"Begin with the tenants, credentials and keys of this file." placeholder:"FILE"`
-	Limits    string `help:"Throttle as the clouds do, or not: cloud, off." enum:"cloud,off" default:"off" placeholder:"MODE"`
-	TLS       bool   `name:"tls" help:"Serve HTTPS, with a certificate of an authority made for this."`
-	LogLevel  string `help:"What to log: debug, info, warn, error. Refused requests are logged at info." enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL"`
+	Data         string   `help:"Keep everything in this directory: ids, credentials, the clock. Default: in memory." placeholder:"DIR"`
+	Listen       string   `help:"Address of the APIs. Each vault gets one of the ports after it; port 0 lets the system pick all." default:"127.0.0.1:7443" placeholder:"ADDR"`
+	ReadyFile    string   `help:"Write addresses and credentials here once every listener accepts." placeholder:"FILE"`
+	Seed         string   `help:"Begin with the tenants, credentials and keys of this file." placeholder:"FILE"`
+	Limits       string   `help:"Throttle as the clouds do, or not: cloud, off." enum:"cloud,off" default:"off" placeholder:"MODE"`
+	RequestHosts []string `help:"Hosts whose pre-authenticated requests may be carried out, such as http://127.0.0.1:9000." placeholder:"HOST"`
+	TLS          bool     `name:"tls" help:"Serve HTTPS, with a certificate of an authority made for this."`
+	LogLevel     string   `help:"What to log: debug, info, warn, error. Refused requests are logged at info." enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL"`
 }
 
 const (
@@ -166,6 +167,9 @@ func (d *devServer) open(ctx context.Context, undo *cleanup) error {
 		return err
 	}
 	set := d.settings(srv)
+	if set.storage, err = d.openStorage(undo); err != nil {
+		return err
+	}
 	if err := d.openData(ctx, &set, fresh, undo); err != nil {
 		return err
 	}
@@ -245,6 +249,13 @@ func (d *devServer) settings(srv *server.Server) settings {
 		token: d.first.Token, log: d.log, server: srv,
 		vaults: server.NewPorts(srv, host, first, last, d.front.Scheme()+"://"+bracketed(d.host)),
 	}
+}
+
+// openStorage lets backups to any bucket work, in a directory beside the data.
+func (d *devServer) openStorage(undo *cleanup) (storage, error) {
+	bounds := config.Default().Server
+	bounds.SpoolDir = filepath.Join(d.dir, "spool")
+	return openStorage(config.Objects{Type: "directory", Dir: filepath.Join(d.dir, "objects"), RequestHosts: d.RequestHosts}, bounds, undo)
 }
 
 func bracketed(host string) string {

@@ -36,6 +36,7 @@ type settings struct {
 	regions    []config.Region
 	hsm        kms.HSMPolicy
 	tombstones time.Duration
+	patience   time.Duration // how long a request waits for the work that it asks for
 	work       time.Duration // how long finished work requests are remembered
 	fleet      kms.FleetConfig
 	virtual    bool // the clock may be moved
@@ -47,9 +48,10 @@ type settings struct {
 	token      string // of the admin API
 	log        *slog.Logger
 
-	store  store.Store
-	seal   seal.Seal
-	audit  audit.Recorder
+	store store.Store
+	seal  seal.Seal
+	audit audit.Recorder
+	storage
 	server *server.Server
 	vaults server.Vaults
 }
@@ -77,6 +79,7 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 		Store: set.store, Seal: set.seal, Audit: set.audit, Pool: n.pool, Rand: rand.Reader, Wall: time.Now, Log: set.log,
 		Regions: regions, HSM: set.hsm, Tombstones: set.tombstones, Work: set.work, Virtual: set.virtual, Endpoints: endpointsOf{n.vaults},
 		NonceLimit: set.nonces, Fleet: set.fleet, VaultsChanged: n.matchVaults,
+		Objects: set.objects, Spool: set.spool, MaxBackup: set.maxBackup, Patience: set.patience,
 	})
 	if err != nil {
 		n.pool.Close()

@@ -96,7 +96,8 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	rates, quotas := limits(cfg.Limits.Mode, cfg.Limits.Rates)
 	set := settings{
 		mode: "serve", fleet: fleetOf(cfg), regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(), work: cfg.WorkRequests.Std(),
-		quotas: quotas, rates: rates, xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), nonces: cfg.Alibaba.NonceCapacity, token: token, log: log,
+		patience: patience(cfg.Server),
+		quotas:   quotas, rates: rates, xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), nonces: cfg.Alibaba.NonceCapacity, token: token, log: log,
 	}
 	tlsConfig, err := serveTLS(cfg, log)
 	if err != nil {
@@ -123,12 +124,21 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	}
 	undo.add(events.Close)
 	set.audit = events
+	if set.storage, err = openStorage(cfg.Objects, cfg.Server, undo); err != nil {
+		return nil, err
+	}
 	n, err := newNode(ctx, set)
 	if err != nil {
 		return nil, err
 	}
 	undo.add(n.close)
 	return n, n.openVaults(ctx)
+}
+
+// patience is how long a request waits for the work that it asks for: well within the time that
+// its answer may take.
+func patience(bounds config.Server) time.Duration {
+	return min(20*time.Second, bounds.WriteTimeout.Std()/2)
 }
 
 // suggestInit says what makes a missing thing.

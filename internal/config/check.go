@@ -50,6 +50,11 @@ func (c *Config) check() error {
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		p.add("tls", "needs both cert_file and key_file, or neither")
 	}
+	p.positive("server.upload_mib", c.Server.UploadMiB)
+	if c.Server.SpoolMiB < c.Server.UploadMiB {
+		p.add("server.spool_mib", "is less than server.upload_mib: no upload of that size could be taken")
+	}
+	c.checkObjects(&p)
 	c.checkAdmin(&p)
 	c.checkRegions(&p)
 	c.checkVaults(&p)
@@ -87,6 +92,24 @@ func (c *Config) checkStore(p *problems) {
 	}
 	if c.Node.Poll > c.Node.Lease/4 {
 		p.add("node.poll", "must be at most a quarter of node.lease")
+	}
+}
+
+// s3MiB is the largest object that S3 takes in one request.
+const s3MiB = 5 << 10
+
+func (c *Config) checkObjects(p *problems) {
+	o := &c.Objects
+	p.oneOf("objects.type", o.Type, "", "directory", "s3")
+	if o.Type == "s3" {
+		p.baseURL("objects.endpoint", o.Endpoint)
+		p.need("objects.credentials_file", o.CredentialsFile)
+		p.need("objects.region", o.Region)
+		if c.Server.UploadMiB > s3MiB {
+			p.add("server.upload_mib", fmt.Sprintf("is more than %d, the largest object that S3 takes in one piece", s3MiB))
+		}
+	} else if o.Endpoint != "" || o.CredentialsFile != "" {
+		p.add("objects.type", `endpoint and credentials_file go with "s3" only`)
 	}
 }
 

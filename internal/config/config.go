@@ -46,6 +46,7 @@ type Config struct {
 	Admin   Admin    `toml:"admin"`
 	Limits  Limits   `toml:"limits"`
 	Alibaba Alibaba  `toml:"alibaba"`
+	Objects Objects  `toml:"objects"`
 	Audit   Audit    `toml:"audit"`
 	Log     Log      `toml:"log"`
 	Server  Server   `toml:"server"`
@@ -188,6 +189,34 @@ type Alibaba struct {
 	NonceCapacity int `toml:"nonce_capacity"`
 }
 
+// Objects says where backups go that clients make through OCI's API, and come from. Every tenant has
+// its objects for itself, whatever it calls its namespaces.
+type Objects struct {
+	// Type is where a backup goes whose location is a bucket: "directory", below [Objects.Dir]; "s3",
+	// a store that speaks S3; or "" (default), nowhere: such backups are refused.
+	Type string `toml:"type"`
+	// Dir holds the objects of "directory", as {tenant}/{namespace}/{bucket}/{object}, names
+	// encoded. Default: "objects" below [Config.Data].
+	Dir string `toml:"dir"`
+	// Endpoint is the base URL of "s3", such as "https://s3.eu-central-1.amazonaws.com". Buckets are
+	// addressed by path, and must be there. An object's key is {tenant}/{namespace}/{object}.
+	Endpoint string `toml:"endpoint"`
+	// Region is the region of "s3" as requests are signed for it. Default "us-east-1".
+	Region string `toml:"region"`
+	// CredentialsFile holds the access key of "s3" in its first line and the secret key in its
+	// second, mode 0600. It is read at start.
+	CredentialsFile string `toml:"credentials_file"`
+	// RequestHosts are the hosts of pre-authenticated requests that the server may carry out, each
+	// exactly as in the URI: "objectstorage.eu-frankfurt-1.oraclecloud.com", with its port where it
+	// has one, and with "http://" before it where it is not https. A host that resolves to an
+	// address of a private network is refused all the same; name it by its address to allow it.
+	// Default: none.
+	RequestHosts []string `toml:"request_hosts"`
+	// CAFile is a PEM file with the authorities of the certificates of Endpoint and RequestHosts.
+	// Default: the system's.
+	CAFile string `toml:"ca_file"`
+}
+
 // Audit is the log of data calls and refusals. Changes are audited in the database.
 type Audit struct {
 	// Dir is its directory. Default: "audit" below [Config.Data].
@@ -218,6 +247,13 @@ type Server struct {
 	WriteTimeout      Duration `toml:"write_timeout"`       // from the end of the header to the end of the answer; default "60s"
 	IdleTimeout       Duration `toml:"idle_timeout"`        // between requests; default "120s"
 	ShutdownTimeout   Duration `toml:"shutdown_timeout"`    // for requests in flight when the server is told to stop; default "20s"
+	// UploadMiB is the largest backup that is taken from a client or an object storage, and made.
+	// An upload has as long as it needs, as long as it does not stand still. Default 1024.
+	UploadMiB int64 `toml:"upload_mib"`
+	// SpoolMiB bounds all the temporary files that uploads and backups wait in. Default 4096.
+	SpoolMiB int64 `toml:"spool_mib"`
+	// SpoolDir is the directory of these. Default: "spool" below [Config.Data].
+	SpoolDir string `toml:"spool_dir"`
 }
 
 // Default is the configuration that a file starts from.
@@ -243,6 +279,8 @@ func Default() Config {
 			WriteTimeout:      Duration(60 * time.Second),
 			IdleTimeout:       Duration(120 * time.Second),
 			ShutdownTimeout:   Duration(20 * time.Second),
+			UploadMiB:         1024,
+			SpoolMiB:          4096,
 		},
 	}
 }
@@ -296,13 +334,20 @@ func Decode(r io.Reader, v any) error {
 
 // resolve makes paths absolute and fills the defaults that depend on other fields.
 func (c *Config) resolve(dir string) {
-	for _, p := range []*string{&c.Data, &c.Store.PasswordFile, &c.Seal.File, &c.TLS.CertFile, &c.TLS.KeyFile, &c.Admin.TokenFile, &c.Audit.Dir} {
+	for _, p := range []*string{
+		&c.Data, &c.Store.PasswordFile, &c.Seal.File, &c.TLS.CertFile, &c.TLS.KeyFile, &c.Admin.TokenFile, &c.Audit.Dir,
+		&c.Objects.Dir, &c.Objects.CredentialsFile, &c.Objects.CAFile, &c.Server.SpoolDir,
+	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
-	if c.Audit.Dir == "" && c.Data != "" {
-		c.Audit.Dir = filepath.Join(c.Data, "audit")
+	if c.Data != "" {
+		for name, dir := range map[string]*string{"audit": &c.Audit.Dir, "objects": &c.Objects.Dir, "spool": &c.Server.SpoolDir} {
+			if *dir == "" {
+				*dir = filepath.Join(c.Data, name)
+			}
+		}
 	}
 	for i := range c.Regions {
 		r := &c.Regions[i]

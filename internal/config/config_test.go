@@ -43,7 +43,7 @@ func TestDefaults(t *testing.T) {
 	want.Data = "/etc/claviger/data"
 	want.Seal.File = "/etc/claviger/root.key"
 	want.Admin.TokenFile = "/etc/claviger/admin.token"
-	want.Audit.Dir = "/etc/claviger/data/audit"
+	want.Audit.Dir, want.Objects.Dir, want.Server.SpoolDir = "/etc/claviger/data/audit", "/etc/claviger/data/objects", "/etc/claviger/data/spool"
 	want.Regions = []Region{{
 		Name: "home", OCI: "us-ashburn-1", Alibaba: "cn-hangzhou", Listen: "0.0.0.0:7443", Advertise: "http://127.0.0.1:7443",
 	}}
@@ -107,7 +107,20 @@ func TestRefusals(t *testing.T) {
 		"another format":          {`admin.token_file`, "log.format = \"xml\"\nadmin.token_file", "log.format"},
 		"another XML root":        {`admin.token_file`, "alibaba.xml_root = \"Kms\"\nadmin.token_file", "alibaba.xml_root"},
 		"no room for nonces":      {`admin.token_file`, "alibaba.nonce_capacity = 0\nadmin.token_file", "alibaba.nonce_capacity"},
-		"no segment":              {`admin.token_file`, "audit.segment_mib = 0\nadmin.token_file", "audit.segment_mib"},
+		"no time for work":        {`admin.token_file`, "work_requests = \"0s\"\nadmin.token_file", "work_requests"},
+		"another object storage":  {`admin.token_file`, "objects.type = \"tape\"\nadmin.token_file", "objects.type"},
+		"S3 without endpoint":     {`admin.token_file`, "objects = { type = \"s3\", credentials_file = \"c\" }\nadmin.token_file", "objects.endpoint"},
+		"S3 below a path":         {`admin.token_file`, "objects = { type = \"s3\", endpoint = \"https://h/s3\", credentials_file = \"c\" }\nadmin.token_file", "objects.endpoint"},
+		"S3 without credentials":  {`admin.token_file`, "objects = { type = \"s3\", endpoint = \"https://h\" }\nadmin.token_file", "objects.credentials_file"},
+		"S3 without region":       {`admin.token_file`, "objects = { type = \"s3\", endpoint = \"https://h\", credentials_file = \"c\", region = \"\" }\nadmin.token_file", "objects.region"},
+		"S3 that is not asked":    {`admin.token_file`, "objects.endpoint = \"https://h\"\nadmin.token_file", "objects.type"},
+		"no upload":               {`admin.token_file`, "server.upload_mib = 0\nadmin.token_file", "server.upload_mib"},
+		"upload over the spool":   {`admin.token_file`, "server.upload_mib = 5000\nadmin.token_file", "server.spool_mib"},
+		"upload over S3's limit": {
+			`admin.token_file`, "objects = { type = \"s3\", endpoint = \"https://h\", credentials_file = \"c\" }\n" +
+				"server = { upload_mib = 5121, spool_mib = 6000 }\nadmin.token_file", "server.upload_mib",
+		},
+		"no segment": {`admin.token_file`, "audit.segment_mib = 0\nadmin.token_file", "audit.segment_mib"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -17,6 +17,7 @@ import (
 	"claviger/internal/engine"
 	"claviger/internal/identity"
 	"claviger/internal/keys"
+	"claviger/internal/objects"
 	"claviger/internal/seal"
 	"claviger/internal/store"
 )
@@ -73,6 +74,13 @@ type Config struct {
 	Fleet FleetConfig
 	// VaultsChanged, when set, is called after others may have made or erased vaults.
 	VaultsChanged func(context.Context)
+	// Objects is where backups go and come from; nil: they are refused.
+	Objects *objects.Storage
+	// Spool is where uploads and backups wait, and where backups are gathered unless Backup says
+	// otherwise; nil: what needs it is refused.
+	Spool objects.Spool
+	// MaxBackup is the most bytes of a backup; 0: 1 GiB.
+	MaxBackup int64
 	// KeyringLimit is the most snapshots kept in memory; 0: 200,000.
 	KeyringLimit int
 	// NonceLimit is the most nonces kept in memory; 0: 4,000,000 (about 100 MB when full).
@@ -95,7 +103,10 @@ type Service struct {
 	endpoints Endpoints
 	root      seal.Seal // of backups; the hierarchy has its own way to it
 	backup    BackupConfig
-	restores  busy // vaults and keys whose restore is under way here
+	restores  busy             // vaults and keys whose restore is under way here
+	objects   *objects.Storage // nil where there is none
+	spool     objects.Spool    // nil where there is none
+	maxBackup int64
 
 	clock     *clock
 	hierarchy *hierarchy
@@ -142,7 +153,8 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		regions: cfg.Regions, hsm: orElse(cfg.HSM, RefuseHSM), tombs: orElse(cfg.Tombstones, 90*keys.Day),
 		keepWork: orElse(cfg.Work, 7*keys.Day), patience: orElse(cfg.Patience, 20*time.Second), node: cfg.Node,
 		endpoints: cfg.Endpoints, root: cfg.Seal, backup: cfg.Backup, restores: busy{ids: map[keys.ID]chan struct{}{}},
-		jobs:      newJobs(),
+		jobs:    newJobs(),
+		objects: cfg.Objects, spool: cfg.Spool, maxBackup: orElse(cfg.MaxBackup, 1<<30),
 		clock:     newClock(cfg.Wall, cfg.Virtual),
 		hierarchy: h,
 		ring:      newKeyring(orElse(cfg.KeyringLimit, 200_000)),
@@ -162,6 +174,9 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Spool != nil && cfg.Backup.Spool == nil {
+		s.backup.Spool = func() (Spool, error) { return cfg.Spool.New(s.maxBackup) }
 	}
 	cfg.Store.Observe(s.ring)
 	if err := s.join(ctx, cfg); err != nil {
