@@ -4,12 +4,16 @@
 SHELL       := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 
-MODULES   := . tools conformance
+MODULES   := . tools conformance terraform-provider-oci
 # Pinned in tools/go.mod. It is built once for each version of itself and of Go.
 LINT      := $(CURDIR)/.cache/bin/golangci-lint-$(shell sed -n 's|.*golangci/golangci-lint/v2 \(v[^ ]*\).*|\1|p' tools/go.mod)-$(shell go env GOVERSION)
 TESTSUM   := $(CURDIR)/.cache/bin/testsum
 # The cryptographic module that the server is built with, as `go help environment` has it.
 FIPS      := v1.26.0
+# Where Terraform looks for providers that come from no registry, and as which version of Oracle's:
+# the one whose schema it has.
+PROVIDER_DIR     := $(HOME)/.terraform.d/plugins
+PROVIDER_VERSION := 8.28.0
 # Debian packages, each with a file that shows that it is there: the tests of syncing run the
 # server under strace; those of algorithms and TLS ask openssl; those of stores run PostgreSQL.
 PACKAGES  := strace:/usr/bin/strace openssl:/usr/bin/openssl postgresql:/usr/lib/postgresql/*/bin/postgres
@@ -18,6 +22,7 @@ NOSKIP    :=        # 1: a skipped test fails the run
 FUZZTIME  := 10s    # for each fuzz target
 KILLS     := 200    # how often make chaos kills the server
 BENCH     := .      # which benchmarks
+VULN      :=        # 1: lint asks Go's vulnerability database
 COUNT     := 1      # how often each benchmark runs
 
 export GOLANGCI_LINT_CACHE := $(CURDIR)/.cache/golangci-lint
@@ -38,13 +43,18 @@ define build_testsum
 @go build -C tools -o $(TESTSUM) ./testsum
 endef
 
-.PHONY: help build test test-short lint fuzz chaos conformance bench generate vuln clean
+.PHONY: help build install-provider test test-short lint fuzz chaos conformance bench generate clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 build: ## build bin/claviger, static and reproducible
 	CGO_ENABLED=0 GOFIPS140=$(FIPS) go build -trimpath -o bin/claviger ./cmd/claviger
+
+install-provider: ## build the Terraform provider and put it where Terraform looks (PROVIDER_DIR, PROVIDER_VERSION)
+	CGO_ENABLED=0 go build -C terraform-provider-oci -trimpath -ldflags='-s -w' -o $(CURDIR)/bin/terraform-provider-oci .
+	@dir="$(strip $(PROVIDER_DIR))/registry.terraform.io/oracle/oci/$(strip $(PROVIDER_VERSION))/$$(go env GOOS)_$$(go env GOARCH)"; \
+		install -D bin/terraform-provider-oci "$$dir/terraform-provider-oci_v$(strip $(PROVIDER_VERSION))" && echo "== $$dir"
 
 test: lint ## all tests and checks, as CI runs them (NOSKIP=1: skipped tests fail)
 	$(install_packages)
@@ -53,18 +63,20 @@ test: lint ## all tests and checks, as CI runs them (NOSKIP=1: skipped tests fai
 		-- go test -race -timeout 20m ./... \
 		-- go test -C tools ./... \
 		-- GOFIPS140=$(FIPS) go test ./internal/engine ./internal/seal/... \
-		-- GOFIPS140=$(FIPS) go test -C conformance -count=1 -timeout 20m ./...
+		-- GOFIPS140=$(FIPS) go test -C conformance -count=1 -timeout 20m ./... \
+		-- go test -C terraform-provider-oci -count=1 -timeout 20m ./...
 
 test-short: ## the quick tests of the server, in under 30 seconds
 	$(build_testsum)
 	$(TESTSUM) -- go test -short ./...
 
-lint: ## formatting, vet and golangci-lint, in all modules
+lint: ## formatting, vet and golangci-lint, in all modules (VULN=1: known vulnerabilities too)
 	@test -x $(LINT) || { echo "== building $(LINT)"; \
 		go build -C tools -o $(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint; }
 	@failed=; for m in $(MODULES); do \
 		echo "== lint $$m"; (cd $$m && go vet ./... && $(LINT) run ./...) || failed=1; \
 	done; test -z "$$failed"
+	$(if $(strip $(VULN)),go tool -modfile=tools/go.mod govulncheck ./...)
 
 fuzz: ## search with each fuzz target (FUZZTIME=10s) and keep what was found in testdata/fuzz
 	$(build_testsum)
@@ -85,9 +97,6 @@ bench: ## benchmarks with allocations, into .cache/bench.txt (BENCH=. COUNT=1)
 
 generate: ## write the documents that are rendered from tables
 	go generate ./...
-
-vuln: ## look for known vulnerabilities in what we use (asks Go's vulnerability database)
-	go tool -modfile=tools/go.mod govulncheck ./...
 
 clean: ## remove what was built here
 	rm -rf .cache bin

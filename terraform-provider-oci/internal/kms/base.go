@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
 
@@ -49,15 +48,4 @@ func (r *resourceBase) Metadata(_ context.Context, q resource.MetadataRequest, a
 
 func (r *resourceBase) Configure(_ context.Context, q resource.ConfigureRequest, a *resource.ConfigureResponse) {
 	r.serve(q.ProviderData, &a.Diagnostics)
-}
-
-// dataBase is base with the methods that data sources share.
-type dataBase struct{ base }
-
-func (d *dataBase) Metadata(_ context.Context, q datasource.MetadataRequest, a *datasource.MetadataResponse) {
-	a.TypeName = d.typeName(q.ProviderTypeName)
-}
-
-func (d *dataBase) Configure(_ context.Context, q datasource.ConfigureRequest, a *datasource.ConfigureResponse) {
-	d.serve(q.ProviderData, &a.Diagnostics)
 }

@@ -70,6 +70,13 @@ func (i instant) same(o instant) bool {
 	return aok == bok && a.Equal(b)
 }
 
+// sameDay says whether both are on the same day of UTC.
+func (i instant) sameDay(o instant) bool {
+	a, aok := i.time()
+	b, bok := o.time()
+	return aok && bok && a.UTC().Truncate(24*time.Hour).Equal(b.UTC().Truncate(24*time.Hour))
+}
+
 // StringSemanticEquals keeps the notation that a configuration or a state already has.
 func (i instant) StringSemanticEquals(_ context.Context, v basetypes.StringValuable) (bool, diag.Diagnostics) {
 	other, ok := v.(instant)

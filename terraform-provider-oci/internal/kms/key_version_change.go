@@ -77,12 +77,7 @@ func (r *keyVersion) whyNotRotated(ctx context.Context, m keyVersionModel, err e
 
 // key is the version's key.
 func (r *keyVersion) key(ctx context.Context, m keyVersionModel) (keymanagement.Key, error) {
-	client, err := r.cloud.Management(m.ManagementEndpoint.ValueString())
-	if err != nil {
-		return keymanagement.Key{}, err
-	}
-	answer, err := cloud.Call(ctx, r.cloud, client.GetKey, keymanagement.GetKeyRequest{KeyId: m.KeyID.ValueStringPointer()})
-	return answer.Key, err
+	return r.findKey(ctx, m.ManagementEndpoint.ValueString(), m.KeyID.ValueString())
 }
 
 // Update is only ever about time_of_deletion and timeouts: all else makes another version.

@@ -253,9 +253,7 @@ func TestKeyVersion_Refused(t *testing.T) {
 	w := newWorld(t)
 	key := *w.createKey(t).Id
 	disabled := *w.createKey(t).Id
-	if _, err := w.management(t).DisableKey(context.Background(), keymanagement.DisableKeyRequest{KeyId: &disabled}); err != nil {
-		t.Fatal(err)
-	}
+	w.disable(t, disabled)
 	config := func(key, endpoint, more string) string {
 		return fmt.Sprintf("resource \"oci_kms_key_version\" \"it\" {\n  key_id = %q\n  management_endpoint = %q\n%s\n}\n", key, endpoint, more)
 	}

@@ -5,7 +5,7 @@ package kms_test
 import (
 	"context"
 	"fmt"
-	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -104,13 +104,6 @@ func (w *world) getenv(name string) string {
 	return w.env[name]
 }
 
-// environ is the environment for processes.
-func (w *world) environ() map[string]string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return maps.Clone(w.env)
-}
-
 // providers serves the provider within this process, with the world's environment.
 func (w *world) providers() map[string]func() (tfprotov5.ProviderServer, error) {
 	p := provider.New(provider.Process{
@@ -131,6 +124,49 @@ func (w *world) management(t *testing.T) keymanagement.KmsManagementClient {
 		t.Fatal(err)
 	}
 	return client
+}
+
+// vaults is Oracle's own client of the vault service.
+func (w *world) vaults(t *testing.T) keymanagement.KmsVaultClient {
+	t.Helper()
+	config, err := common.ConfigurationProviderFromFile(w.OCI.ConfigFile, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := keymanagement.NewKmsVaultClientWithConfigurationProvider(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client.Host = w.OCI.VaultEndpoint
+	return client
+}
+
+// compartment makes a compartment below the root and returns its OCID.
+func (w *world) compartment(t *testing.T, name string) string {
+	t.Helper()
+	var made struct {
+		Names struct {
+			OCI string `json:"oci"`
+		} `json:"names"`
+	}
+	w.Do(t, http.MethodPost, "compartments", map[string]string{"tenant": w.OCI.Tenancy, "name": name}, &made)
+	return made.Names.OCI
+}
+
+func (w *world) findVault(t *testing.T, id string) keymanagement.Vault {
+	t.Helper()
+	answer, err := w.vaults(t).GetVault(context.Background(), keymanagement.GetVaultRequest{VaultId: &id})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.Vault
+}
+
+func (w *world) disable(t *testing.T, key string) {
+	t.Helper()
+	if _, err := w.management(t).DisableKey(context.Background(), keymanagement.DisableKeyRequest{KeyId: &key}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (w *world) key(t *testing.T, id string) keymanagement.Key {

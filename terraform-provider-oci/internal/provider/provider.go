@@ -152,7 +152,7 @@ func (m *model) arguments(ctx context.Context, diags *diag.Diagnostics) settings
 
 func (p *ociProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
-		kms.NewKeyVersion,
+		kms.NewVault, kms.NewKey, kms.NewKeyVersion,
 	}
 }
 

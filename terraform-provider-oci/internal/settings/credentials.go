@@ -94,8 +94,10 @@ func privateKey(a Arguments, s Surroundings, p profile, token bool, c *cloud.Cre
 	}
 	key, err := common.PrivateKeyFromBytes([]byte(pem), password)
 	if err != nil || key == nil {
-		return &Problem{argument, "Private key not usable",
-			"It must be an RSA key in PEM; if it is encrypted, private_key_password must be its password."}
+		return &Problem{
+			argument, "Private key not usable",
+			"It must be an RSA key in PEM; if it is encrypted, private_key_password must be its password.",
+		}
 	}
 	c.Key = key
 	return nil
