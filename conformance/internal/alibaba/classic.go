@@ -45,35 +45,50 @@ func newClassic(c Config) (Client, error) {
 	return classic{client, endpoint.Scheme}, nil
 }
 
-// Call builds the request with the SDK's constructor and calls the SDK's method of the action's name.
+// Call calls the SDK's method of the action's name with a request as its constructor makes it.
 func (c classic) Call(action string, params Params) (Reply, error) {
-	request := newClassicRequest(action)
-	if request == nil {
-		return Reply{}, fmt.Errorf("no constructor listed for %s", action)
+	model, err := c.Answer(action, params)
+	return reply(action, model, err)
+}
+
+// Answer implements [Client].
+func (c classic) Answer(action string, params Params) (reflect.Value, error) {
+	method := reflect.ValueOf(c.client).MethodByName(action)
+	if !method.IsValid() {
+		return reflect.Value{}, fmt.Errorf("the SDK has no %s", action)
+	}
+	request, err := newClassicRequest(action, method.Type().In(0).Elem())
+	if err != nil {
+		return reflect.Value{}, err
 	}
 	request.SetScheme(c.scheme)
 	if err := fill(request, params, textOf); err != nil {
-		return Reply{}, err
+		return reflect.Value{}, err
 	}
-	results := reflect.ValueOf(c.client).MethodByName(action).Call([]reflect.Value{reflect.ValueOf(request)})
+	results := method.Call([]reflect.Value{reflect.ValueOf(request)})
 	if err, _ := results[1].Interface().(error); err != nil {
-		return Reply{}, classicError(err)
+		return reflect.Value{}, classicError(err)
 	}
 	answer := results[0].Elem()
 	answer.FieldByName("BaseResponse").SetZero() // transport state, not part of the model
-	body, err := json.Marshal(answer.Interface())
-	if err != nil {
-		return Reply{}, err
-	}
-	var reply Reply
-	if err := json.Unmarshal(body, &reply); err != nil {
-		return Reply{}, fmt.Errorf("%s: %w", action, err)
-	}
-	return reply, nil
+	return answer, nil
 }
 
 // textOf writes values as text, which is what this SDK's string, Integer and Boolean fields hold.
 func textOf(v any, t reflect.Type) (reflect.Value, error) {
+	if t.Kind() == reflect.Pointer { // to a repeat list
+		list, err := listOf(reflect.ValueOf(v), t.Elem(), textOf)
+		if err != nil {
+			return reflect.Value{}, err
+		}
+		p := reflect.New(t.Elem())
+		p.Elem().Set(list)
+		return p, nil
+	}
+	if tag, ok := v.(Tag); ok {
+		p := reflect.New(t)
+		return p.Elem(), fill(p.Interface(), Params{"Key": tag.Key, "Value": tag.Value}, textOf)
+	}
 	text := fmt.Sprint(v)
 	if m, ok := v.(map[string]string); ok {
 		raw, err := json.Marshal(m)
@@ -96,63 +111,17 @@ func classicError(err error) error {
 	}
 }
 
-// newClassicRequest calls the SDK's constructor for action, or returns nil for one not listed.
-func newClassicRequest(action string) requests.AcsRequest {
-	switch action {
-	case "AsymmetricDecrypt":
-		return kms.CreateAsymmetricDecryptRequest()
-	case "AsymmetricEncrypt":
-		return kms.CreateAsymmetricEncryptRequest()
-	case "AsymmetricSign":
-		return kms.CreateAsymmetricSignRequest()
-	case "AsymmetricVerify":
-		return kms.CreateAsymmetricVerifyRequest()
-	case "CancelKeyDeletion":
-		return kms.CreateCancelKeyDeletionRequest()
-	case "CreateAlias":
-		return kms.CreateCreateAliasRequest()
-	case "CreateKey":
-		return kms.CreateCreateKeyRequest()
-	case "CreateKeyVersion":
-		return kms.CreateCreateKeyVersionRequest()
-	case "Decrypt":
-		return kms.CreateDecryptRequest()
-	case "DeleteAlias":
-		return kms.CreateDeleteAliasRequest()
-	case "DescribeKey":
-		return kms.CreateDescribeKeyRequest()
-	case "DescribeKeyVersion":
-		return kms.CreateDescribeKeyVersionRequest()
-	case "DescribeRegions":
-		return kms.CreateDescribeRegionsRequest()
-	case "DisableKey":
-		return kms.CreateDisableKeyRequest()
-	case "EnableKey":
-		return kms.CreateEnableKeyRequest()
-	case "Encrypt":
-		return kms.CreateEncryptRequest()
-	case "GenerateDataKey":
-		return kms.CreateGenerateDataKeyRequest()
-	case "GenerateDataKeyWithoutPlaintext":
-		return kms.CreateGenerateDataKeyWithoutPlaintextRequest()
-	case "GetPublicKey":
-		return kms.CreateGetPublicKeyRequest()
-	case "ListAliases":
-		return kms.CreateListAliasesRequest()
-	case "ListAliasesByKeyId":
-		return kms.CreateListAliasesByKeyIdRequest()
-	case "ListKeys":
-		return kms.CreateListKeysRequest()
-	case "ListKeyVersions":
-		return kms.CreateListKeyVersionsRequest()
-	case "ScheduleKeyDeletion":
-		return kms.CreateScheduleKeyDeletionRequest()
-	case "UpdateAlias":
-		return kms.CreateUpdateAliasRequest()
-	case "UpdateKeyDescription":
-		return kms.CreateUpdateKeyDescriptionRequest()
-	case "UpdateRotationPolicy":
-		return kms.CreateUpdateRotationPolicyRequest()
+// newClassicRequest makes a request of type t as the SDK's constructors do, which are alike but for
+// the names in them.
+func newClassicRequest(action string, t reflect.Type) (requests.AcsRequest, error) {
+	v := reflect.New(t)
+	rpc := &requests.RpcRequest{}
+	v.Elem().FieldByName("RpcRequest").Set(reflect.ValueOf(rpc))
+	rpc.InitWithApiInfo("Kms", "2016-01-20", action, "kms", "openAPI")
+	rpc.Method = requests.POST
+	request, ok := v.Interface().(requests.AcsRequest)
+	if !ok {
+		return nil, fmt.Errorf("%s is no request", t)
 	}
-	return nil
+	return request, nil
 }

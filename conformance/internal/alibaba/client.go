@@ -7,6 +7,7 @@
 package alibaba
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -39,14 +40,36 @@ type Config struct {
 // longer than that. A user who creates such keys raises it likewise.
 const requestTimeout = 3 * time.Minute
 
-// Params are the parameters of one call by their wire names. Values are string, int, bool, or
-// map[string]string for an encryption context. An absent name is not sent.
+// Params are the parameters of one call by their wire names. Values are string, int, bool,
+// map[string]string for an encryption context, []string for a repeat list, or []Tag. An absent name
+// is not sent.
 type Params map[string]any
+
+// Tag is an element of the repeat list of that name.
+type Tag struct{ Key, Value string }
 
 // Client calls operations by their wire names. A Client is for one goroutine at a time: the classic
 // SDK's clients keep state between the steps of a call.
 type Client interface {
 	Call(action string, params Params) (Reply, error)
+	// Answer is Call with the SDK's own model of the answer.
+	Answer(action string, params Params) (reflect.Value, error)
+}
+
+// reply reads the SDK's model of an answer into ours.
+func reply(action string, model reflect.Value, err error) (Reply, error) {
+	if err != nil {
+		return Reply{}, err
+	}
+	body, err := json.Marshal(model.Interface())
+	if err != nil {
+		return Reply{}, err
+	}
+	var out Reply
+	if err := json.Unmarshal(body, &out); err != nil {
+		return Reply{}, fmt.Errorf("%s: %w", action, err)
+	}
+	return out, nil
 }
 
 // New returns a client of the given generation.
@@ -151,6 +174,22 @@ func fill(request any, params Params, convert func(v any, t reflect.Type) (refle
 		field.Set(converted)
 	}
 	return nil
+}
+
+// listOf makes a slice of type t from a slice of ours.
+func listOf(v reflect.Value, t reflect.Type, convert func(v any, t reflect.Type) (reflect.Value, error)) (reflect.Value, error) {
+	if v.Kind() != reflect.Slice {
+		return reflect.Value{}, fmt.Errorf("a %s does not fit %s", v.Type(), t)
+	}
+	out := reflect.MakeSlice(t, 0, v.Len())
+	for i := range v.Len() {
+		element, err := convert(v.Index(i).Interface(), t.Elem())
+		if err != nil {
+			return reflect.Value{}, err
+		}
+		out = reflect.Append(out, element)
+	}
+	return out, nil
 }
 
 // Refusal is what a test compares: HTTP status and code of a refused call, "200" for none.

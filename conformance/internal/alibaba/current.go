@@ -47,31 +47,29 @@ func newCurrent(g Generation, c Config) (Client, error) {
 
 // Call finds the SDK's method of that name, builds its request and reads the Body of its response.
 func (c current) Call(action string, params Params) (Reply, error) {
+	model, err := c.Answer(action, params)
+	return reply(action, model, err)
+}
+
+// Answer implements [Client].
+func (c current) Answer(action string, params Params) (reflect.Value, error) {
 	method := reflect.ValueOf(c.client).MethodByName(action)
 	if !method.IsValid() {
-		return Reply{}, fmt.Errorf("the SDK has no %s", action)
+		return reflect.Value{}, fmt.Errorf("the SDK has no %s", action)
 	}
 	var args []reflect.Value
 	if method.Type().NumIn() == 1 { // DescribeRegions takes no request
 		request := reflect.New(method.Type().In(0).Elem())
 		if err := fill(request.Interface(), params, pointerTo); err != nil {
-			return Reply{}, err
+			return reflect.Value{}, err
 		}
 		args = append(args, request)
 	}
 	results := method.Call(args)
 	if err, _ := results[1].Interface().(error); err != nil {
-		return Reply{}, currentError(err)
+		return reflect.Value{}, currentError(err)
 	}
-	body, err := json.Marshal(results[0].Elem().FieldByName("Body").Interface())
-	if err != nil {
-		return Reply{}, err
-	}
-	var reply Reply
-	if err := json.Unmarshal(body, &reply); err != nil {
-		return Reply{}, fmt.Errorf("%s: %w", action, err)
-	}
-	return reply, nil
+	return results[0].Elem().FieldByName("Body"), nil
 }
 
 // pointerTo makes the pointers that this SDK's models consist of, and its maps of any.
@@ -84,6 +82,13 @@ func pointerTo(v any, t reflect.Type) (reflect.Value, error) {
 		return reflect.ValueOf(wide), nil
 	}
 	value := reflect.ValueOf(v)
+	if t.Kind() == reflect.Slice {
+		return listOf(value, t, pointerTo)
+	}
+	if tag, ok := v.(Tag); ok {
+		p := reflect.New(t.Elem())
+		return p, fill(p.Interface(), Params{"Key": tag.Key, "Value": tag.Value}, pointerTo)
+	}
 	if t.Kind() != reflect.Pointer || !value.CanConvert(t.Elem()) {
 		return reflect.Value{}, fmt.Errorf("a %T does not fit %s", v, t)
 	}
