@@ -3,6 +3,8 @@
 package conformance
 
 import (
+	"encoding/base64"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"os"
@@ -75,6 +77,17 @@ func (s *fieldsScene) arn(key string) string {
 
 func (s *fieldsScene) asymmetric(key, algorithm string, params alibaba.Params) alibaba.Params {
 	out := alibaba.Params{"KeyId": key, "KeyVersionId": s.version[key], "Algorithm": algorithm}
+	maps.Copy(out, params)
+	return out
+}
+
+// exporting names the public key that a data key is exported under: the sealing key's own.
+func (s *fieldsScene) exporting(params alibaba.Params) alibaba.Params {
+	text := s.must(s.t, "GetPublicKey", alibaba.Params{"KeyId": s.sealing, "KeyVersionId": s.version[s.sealing]}).PublicKey
+	block, _ := pem.Decode([]byte(text))
+	out := alibaba.Params{
+		"PublicKeyBlob": base64.StdEncoding.EncodeToString(block.Bytes), "WrappingKeySpec": "RSA_2048", "WrappingAlgorithm": "RSAES_OAEP_SHA_256",
+	}
 	maps.Copy(out, params)
 	return out
 }
@@ -165,6 +178,14 @@ func fieldCalls() []fieldCall {
 		{"GetPublicKey", func(s *fieldsScene) alibaba.Params {
 			return alibaba.Params{"KeyId": s.signing, "KeyVersionId": s.version[s.signing]}
 		}},
+
+		{"ReEncrypt", func(s *fieldsScene) alibaba.Params {
+			return alibaba.Params{"CiphertextBlob": s.blob, "DestinationKeyId": s.key}
+		}},
+		{"ExportDataKey", func(s *fieldsScene) alibaba.Params { return s.exporting(alibaba.Params{"CiphertextBlob": s.blob}) }},
+		{"GenerateAndExportDataKey", func(s *fieldsScene) alibaba.Params { return s.exporting(alibaba.Params{"KeyId": s.key}) }},
+		{"GenerateMac", nothing}, // in later versions of the current SDK only
+		{"VerifyMac", nothing},
 
 		{"CreateAlias", func(s *fieldsScene) alibaba.Params { return alibaba.Params{"KeyId": s.key, "AliasName": "alias/more"} }},
 		{"UpdateAlias", func(s *fieldsScene) alibaba.Params {
