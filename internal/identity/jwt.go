@@ -32,6 +32,7 @@ type tokenClaims struct {
 	Issuer  string `json:"iss"`
 	Subject string `json:"sub"`
 	Account string `json:"tenant"`
+	Again   string `json:"res_tenant"` // Account, where code that runs as a resource looks for it
 	Type    string `json:"ptype"`
 	JWK     string `json:"jwk"` // JSON within a string, as OCI has it
 	claims
@@ -65,7 +66,7 @@ func (s *KeySession) Sign(key *ecdsa.PrivateKey, rand io.Reader) (string, error)
 		return "", err
 	}
 	payload, err := encodeClaims(tokenClaims{
-		Issuer: tokenIssuer, Subject: s.Subject, Account: s.Account, Type: tokenType, JWK: public, claims: s.claims(),
+		Issuer: tokenIssuer, Subject: s.Subject, Account: s.Account, Again: s.Account, Type: tokenType, JWK: public, claims: s.claims(),
 	})
 	if err != nil {
 		return "", err
@@ -122,7 +123,7 @@ func parseToken(body string) (*KeySession, error) {
 	if err := parseClaims(payload, &c); err != nil {
 		return nil, err
 	}
-	if c.Issuer != tokenIssuer || c.Type != tokenType {
+	if c.Issuer != tokenIssuer || c.Type != tokenType || c.Again != c.Account {
 		return nil, errClaims
 	}
 	session, err := c.session()

@@ -228,6 +228,7 @@ func TestTokensThatAreNone(t *testing.T) {
 		"no claims":                  forge(t, key, goodHeader, ""),
 		"another issuer":             forge(t, key, goodHeader, strings.Replace(payload, `"iss":"claviger"`, `"iss":"another"`, 1)),
 		"another kind":               forge(t, key, goodHeader, strings.Replace(payload, `"ptype":"user"`, `"ptype":"root"`, 1)),
+		"two accounts":               forge(t, key, goodHeader, strings.Replace(payload, `"res_tenant":"ocid1`, `"res_tenant":"ocid2`, 1)),
 		"a claim more":               forge(t, key, goodHeader, strings.Replace(payload, `{"iss"`, `{"admin":true,"iss"`, 1)),
 		"no key":                     forge(t, key, goodHeader, strings.Replace(payload, `\"kty\":\"RSA\"`, `\"kty\":\"EC\"`, 1)),
 		"another session's key":      forge(t, key, goodHeader, strings.Replace(payload, `\"kid\":\"01`, `\"kid\":\"02`, 1)),

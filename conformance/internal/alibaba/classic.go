@@ -13,6 +13,7 @@ import (
 	"reflect"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk"
+	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/auth/credentials"
 	sdkerrors "github.com/aliyun/alibaba-cloud-sdk-go/sdk/errors"
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
@@ -36,8 +37,11 @@ func newClassic(c Config) (Client, error) {
 		pool.AppendCertsFromPEM([]byte(c.CA))
 		config.HttpTransport = &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}
 	}
-	client, err := kms.NewClientWithOptions(c.Region, config,
-		credentials.NewAccessKeyCredential(c.ID, c.Secret))
+	var credential auth.Credential = credentials.NewAccessKeyCredential(c.ID, c.Secret)
+	if c.Token != "" {
+		credential = credentials.NewStsTokenCredential(c.ID, c.Secret, c.Token)
+	}
+	client, err := kms.NewClientWithOptions(c.Region, config, credential)
 	if err != nil {
 		return nil, err
 	}

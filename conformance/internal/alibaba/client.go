@@ -33,6 +33,7 @@ type Config struct {
 	Region   string
 	ID       string // access key id
 	Secret   string // access key secret
+	Token    string // security token of temporary credentials; empty for lasting ones
 	CA       string // PEM of the authority that signs the server's certificate; empty for the system's
 }
 

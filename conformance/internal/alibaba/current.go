@@ -35,6 +35,9 @@ func newCurrent(g Generation, c Config) (Client, error) {
 	if c.CA != "" {
 		config.Ca = tea.String(c.CA)
 	}
+	if c.Token != "" { // the SDK then takes its credential type "sts"
+		config.SecurityToken = tea.String(c.Token)
+	}
 	if g == V1 {
 		config.SignatureAlgorithm = tea.String("v2")
 	}

@@ -4,7 +4,9 @@ package live
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
+	"time"
 )
 
 // Principal is a caller with its credentials in both clouds.
@@ -62,4 +64,38 @@ func (a *Admin) NewPrincipal(t testing.TB, tenant, name, role, publicKey string)
 func (a *Admin) Grant(t testing.TB, key, grantee string, actions ...string) string {
 	t.Helper()
 	return a.create(t, "grants", map[string]any{"key": key, "grantee": grantee, "actions": actions}).ID
+}
+
+// AddAPIKey gives a principal one more API signing key and returns its fingerprint.
+func (a *Admin) AddAPIKey(t testing.TB, principal, publicKey string) string {
+	t.Helper()
+	return a.create(t, "credentials", map[string]any{"principal": principal, "publicKey": publicKey}).Fingerprint
+}
+
+// AccessKey is an access key as it is told once.
+type AccessKey struct{ ID, Secret string }
+
+// AddAccessKey gives a principal one more access key.
+func (a *Admin) AddAccessKey(t testing.TB, principal string) AccessKey {
+	t.Helper()
+	made := a.create(t, "credentials", map[string]any{"principal": principal})
+	return AccessKey{ID: made.Name, Secret: made.Secret}
+}
+
+// Credential is one row of the list of credentials.
+type Credential struct {
+	ID          string    `json:"id"`
+	Principal   string    `json:"principal"`
+	Name        string    `json:"name"`
+	Fingerprint string    `json:"fingerprint"`
+	Disabled    bool      `json:"disabled"`
+	CreatedAt   time.Time `json:"createdAt"`
+}
+
+// Credentials lists a tenant's credentials.
+func (a *Admin) Credentials(t testing.TB, tenant string) []Credential {
+	t.Helper()
+	var out struct{ Items []Credential }
+	a.must(t, http.MethodGet, "credentials?tenant="+url.QueryEscape(tenant), nil, &out)
+	return out.Items
 }

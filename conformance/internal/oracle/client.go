@@ -56,6 +56,12 @@ func FromFile(t testing.TB, access live.OCIAccess) Clients {
 	return with(t, access, provider)
 }
 
+// WithProvider returns clients for the endpoints of access whose caller provider knows.
+func WithProvider(t testing.TB, access live.OCIAccess, provider common.ConfigurationProvider) Clients {
+	t.Helper()
+	return with(t, access, provider)
+}
+
 func with(t testing.TB, access live.OCIAccess, provider common.ConfigurationProvider) Clients {
 	t.Helper()
 	vault, err := keymanagement.NewKmsVaultClientWithConfigurationProvider(provider)
