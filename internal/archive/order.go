@@ -10,16 +10,16 @@ import (
 )
 
 // order follows the records of an archive, as they are written or read: which may come next, and
-// whose each is.
+// whose each is. It keeps copies: whoever reads a record may change it.
 type order struct {
 	m            *Manifest
 	counts       Counts
 	tenant       *keys.Tenant
 	compartments map[keys.ID]bool // of the tenant
-	vault        *keys.Vault
+	vault        *keys.Vault      // the last one; likewise
 	key          *keys.Key
-	version      *keys.Version
-	primary      bool // the key's primary version was seen, and is not on its way out
+	version      *keys.Version // of the key
+	primary      bool          // the key's primary version was seen, and is not on its way out
 }
 
 var errOrder = errors.New("its records are in another order than any archive's")
@@ -54,7 +54,8 @@ func (o *order) admitTenant(t *keys.Tenant) error {
 	if o.tenant != nil || t.ID != o.m.Tenants[0].ID {
 		return errOrder
 	}
-	o.tenant, o.compartments = t, map[keys.ID]bool{t.ID: true}
+	own := *t
+	o.tenant, o.compartments = &own, map[keys.ID]bool{t.ID: true}
 	return checkNamed(t.ID, t.Name, t.CreatedAt)
 }
 
@@ -73,7 +74,8 @@ func (o *order) admitVault(v *keys.Vault) error {
 		v.State != keys.Active || !o.compartments[v.Compartment] {
 		return errOrder
 	}
-	o.vault = v
+	own := *v
+	o.vault = &own
 	o.counts.Vaults++
 	return checkVault(v)
 }
@@ -94,7 +96,8 @@ func (o *order) admitKey(k *keys.Key) error {
 	if !right || k.Vault != o.m.Vault.ID || !o.compartments[k.Compartment] {
 		return errOrder
 	}
-	o.key, o.version, o.primary = k, nil, false
+	own := *k
+	o.key, o.version, o.primary = &own, nil, false
 	o.counts.Keys++
 	return checkKey(k)
 }
@@ -142,7 +145,8 @@ func (o *order) admitVersion(r *Record) error {
 	if v.Ordinal <= before || v.Ordinal > k.Versions || (k.State == keys.Deleted && v.State != keys.Deleted) {
 		return errOrder
 	}
-	o.version = v
+	own := *v
+	o.version = &own
 	o.counts.Versions++
 	if v.ID == k.Primary && (v.State == keys.Enabled || v.State == keys.PendingImport) {
 		o.primary = true

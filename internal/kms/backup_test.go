@@ -27,7 +27,7 @@ func anew(t testing.TB, w *kmstest.World, change ...func(*kms.Config)) *kmstest.
 		options = append(options, kmstest.With(c))
 	}
 	out := kmstest.New(t, options...)
-	out.Clock.Add(w.Clock.Now().Sub(out.Clock.Now()))
+	out.Clock.Add(w.Now().Sub(out.Now()))
 	return out
 }
 

@@ -88,3 +88,6 @@ func (s *Service) FinishedWork(ctx context.Context, c *Call, vault keys.ID) (*Wo
 		return &Working{Vault: viewVault(v, m.now), Work: done}, err
 	})
 }
+
+// StageRows makes the transactions of restores so large.
+func (s *Service) StageRows(n int) { s.stageRows = n }

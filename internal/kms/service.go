@@ -104,6 +104,7 @@ type Service struct {
 	root      seal.Seal // of backups; the hierarchy has its own way to it
 	backup    BackupConfig
 	restores  busy             // vaults and keys whose restore is under way here
+	stageRows int              // stageRows, but in tests
 	objects   *objects.Storage // nil where there is none
 	spool     objects.Spool    // nil where there is none
 	maxBackup int64
@@ -153,8 +154,9 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		regions: cfg.Regions, hsm: orElse(cfg.HSM, RefuseHSM), tombs: orElse(cfg.Tombstones, 90*keys.Day),
 		keepWork: orElse(cfg.Work, 7*keys.Day), patience: orElse(cfg.Patience, 20*time.Second), node: cfg.Node,
 		endpoints: cfg.Endpoints, root: cfg.Seal, backup: cfg.Backup, restores: busy{ids: map[keys.ID]chan struct{}{}},
-		jobs:    newJobs(),
-		objects: cfg.Objects, spool: cfg.Spool, maxBackup: orElse(cfg.MaxBackup, 1<<30),
+		stageRows: stageRows,
+		jobs:      newJobs(),
+		objects:   cfg.Objects, spool: cfg.Spool, maxBackup: orElse(cfg.MaxBackup, 1<<30),
 		clock:     newClock(cfg.Wall, cfg.Virtual),
 		hierarchy: h,
 		ring:      newKeyring(orElse(cfg.KeyringLimit, 200_000)),

@@ -13,7 +13,7 @@ import (
 	"claviger/internal/store"
 )
 
-// stageRows bounds how many rows one transaction of a restore puts.
+// stageRows bounds how many rows one transaction of a restore puts or removes.
 const stageRows = 256
 
 // stage is what a restore has staged so far. Rows are put as they are when their batch is
@@ -40,7 +40,7 @@ func (x *restore) stage(ctx context.Context) error {
 		if err := x.stageRecord(ctx, rec); err != nil {
 			return err
 		}
-		if len(x.staged.batch) < stageRows {
+		if len(x.staged.batch) < x.s.stageRows {
 			return nil
 		}
 		return x.flush(ctx)

@@ -81,7 +81,7 @@ func (s *Service) unstageVault(ctx context.Context, id keys.ID, revision int64) 
 			if err != nil || v.Revision != revision {
 				return orNotDue(err)
 			}
-			left, err := removeKeys(tx, id)
+			left, err := removeKeys(tx, id, s.stageRows)
 			if err != nil || left {
 				return err
 			}
@@ -122,7 +122,7 @@ func (s *Service) unstageKey(ctx context.Context, id keys.ID, revision int64) er
 			if err != nil || k.Revision != revision {
 				return orNotDue(err)
 			}
-			room := stageRows
+			room := s.stageRows
 			if done, err = removeKey(tx, k, &room); err != nil || !done {
 				return err
 			}
@@ -153,18 +153,18 @@ func (m *mutation) dropped() error {
 }
 
 // removeKeys removes some of a vault's keys and reports whether there may be more.
-func removeKeys(tx store.Tx, vault keys.ID) (left bool, err error) {
-	rows, err := tx.Keys(store.KeyQuery{Vault: vault, WithHidden: true, Page: store.Page{Limit: stageRows}})
+func removeKeys(tx store.Tx, vault keys.ID, room int) (left bool, err error) {
+	most := room
+	rows, err := tx.Keys(store.KeyQuery{Vault: vault, WithHidden: true, Page: store.Page{Limit: most}})
 	if err != nil {
 		return false, err
 	}
-	room := stageRows
 	for _, k := range rows {
 		if done, err := removeKey(tx, k, &room); err != nil || !done {
 			return true, err
 		}
 	}
-	return len(rows) == stageRows, nil
+	return len(rows) == most, nil
 }
 
 // removeKey removes a key that was never shown, as far as there is room for it in the transaction.
@@ -181,10 +181,10 @@ func removeKey(tx store.Tx, k *keys.Key, room *int) (done bool, err error) {
 			return false, err
 		}
 	}
-	*room -= len(versions) + 1
-	if *room <= 0 {
+	if *room -= len(versions); *room <= 0 {
 		return false, nil
 	}
+	*room--
 	aliases, err := tx.Aliases(store.AliasQuery{Key: k.ID})
 	if err != nil {
 		return false, err

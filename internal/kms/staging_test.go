@@ -1,0 +1,533 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kms_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"claviger/internal/archive"
+	"claviger/internal/keys"
+	"claviger/internal/kms"
+	"claviger/internal/kms/kmstest"
+	"claviger/internal/secret"
+	"claviger/internal/store"
+	"claviger/internal/store/storetest"
+)
+
+// failing is a store whose Updates end after so many: a process that is killed makes no more.
+type failing struct {
+	store.Store
+	left int
+}
+
+func (f *failing) Update(ctx context.Context, fn func(store.Tx) error) (int64, error) {
+	if f.left == 0 {
+		return 0, store.ErrClosed
+	}
+	f.left--
+	return f.Store.Update(ctx, fn)
+}
+
+// TestARestoreThatIsCutShort kills the service after each of a restore's transactions. What is
+// there then is of no use to anybody. It is removed when its time is over, or the restore is
+// repeated; either way nothing is left of the first.
+func TestARestoreThatIsCutShort(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	life := newLife(t, w)
+	whole, backup := backupVault(t, w, life.vault), backupKey(t, w, life.aes)
+	original := contentOf(t, w, life.vault)
+	for name, what := range map[string]struct {
+		prepare func(*kmstest.World)
+		restore func(*kmstest.World) error
+	}{
+		"vault": {func(*kmstest.World) {}, func(to *kmstest.World) error { return restoreVault(t, to, whole) }},
+		"key": {func(to *kmstest.World) {
+			if err := restoreVault(t, to, whole); err != nil {
+				t.Fatal(err)
+			}
+			lose(t, to, life.aes)
+		}, func(to *kmstest.World) error { return restoreKey(t, to, backup) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			to := anew(t, w)
+			what.prepare(to)
+			if _, err := to.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			killed := &failing{Store: to.Store}
+			for n, done := 0, false; !done; n++ {
+				if n > 30 {
+					t.Fatal("the restore takes no end")
+				}
+				before := listed(t, to)
+				killed.left = n
+				first := to.Service
+				reopen(t, to, killed)
+				err := what.restore(to)
+				if done = err == nil; done {
+					break
+				}
+				want(t, fmt.Sprintf("killed after %d transactions", n), err, keys.KindUnavailable)
+				reopen(t, to, to.Store)
+				checked(t, to)
+				if diff := cmp.Diff(before, listed(t, to)); diff != "" {
+					t.Errorf("killed after %d transactions, something is listed (-before +after):\n%s", n, diff)
+				}
+				life.closed(t, to)
+				if n%2 == 0 { // the other half is taken over by the next restore
+					to.Clock.Add(11 * time.Minute)
+					if _, err := to.Sweep(t.Context()); err != nil {
+						t.Fatal(err)
+					}
+					checked(t, to)
+					if name == "vault" {
+						gone(t, to, life.vault)
+					}
+				}
+				first.Close()
+			}
+			reopen(t, to, to.Store)
+			checked(t, to)
+			life.opens(t, to)
+			if name == "vault" {
+				asBefore(t, original, contentOf(t, to, life.vault))
+			}
+		})
+	}
+}
+
+// reopen opens the world's service on a store, with small transactions for restores.
+func reopen(t testing.TB, w *kmstest.World, st store.Store) {
+	t.Helper()
+	cfg := w.Config
+	cfg.Store = st
+	var err error
+	if w.Service, err = kms.Open(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	w.StageRows(3)
+	t.Cleanup(w.Close)
+}
+
+// listed is what lists show, of the tenant's vaults in use and keys.
+func listed(t testing.TB, w *kmstest.World) (out []string) {
+	t.Helper()
+	must(t, w, func(c *kms.Call) error {
+		vaults, err := w.Vaults(t.Context(), c, "", kms.Page{})
+		if err != nil {
+			return err
+		}
+		for _, v := range vaults.Items {
+			if v.State != keys.Restoring {
+				out = append(out, v.Name)
+			}
+		}
+		list, err := w.Keys(t.Context(), c, kms.KeyFilter{}, kms.Page{})
+		if err != nil {
+			return err
+		}
+		for _, k := range list.Items {
+			if k.State != keys.Restoring {
+				out = append(out, k.ID.String()+" "+string(k.State))
+			}
+		}
+		return nil
+	})
+	return out
+}
+
+// closed checks that nothing opens what the AES key encrypted, and that nothing uses it.
+func (l *life) closed(t testing.TB, w *kmstest.World) {
+	t.Helper()
+	err := as(t, w, w.Tenant, func(c *kms.Call) error {
+		return second(w.Decrypt(t.Context(), c, kms.DecryptRequest{Ciphertext: l.ciphertexts[0]}))
+	})
+	if !keys.IsKind(err, keys.KindCiphertext) && !keys.IsKind(err, keys.KindState) && !keys.IsKind(err, keys.KindNotFound) {
+		t.Errorf("a ciphertext is opened by what is not restored yet: %v", err)
+	}
+	for name, call := range map[string]func(*kms.Call) error{
+		"encrypt": func(c *kms.Call) error {
+			return second(w.Encrypt(t.Context(), c, kms.EncryptRequest{Key: kms.KeyRef{ID: l.aes}, Plaintext: []byte("x")}))
+		},
+		"rotate": func(c *kms.Call) error { return second(w.Rotate(t.Context(), c, kms.KeyRef{ID: l.aes})) },
+		"backup": func(c *kms.Call) error {
+			return second(w.WriteKeyBackup(t.Context(), c, kms.KeyRef{ID: l.aes}, &bytes.Buffer{}, nil))
+		},
+	} {
+		err := as(t, w, w.Tenant, call)
+		if !keys.IsKind(err, keys.KindNotFound) && !keys.IsKind(err, keys.KindState) {
+			t.Errorf("%s with what is not restored yet: %v", name, err)
+		}
+	}
+}
+
+// TestWhatIsBeingRestored looks at a vault and a key from within their restores: they are seen to
+// be restored, and nothing else of them is seen.
+func TestWhatIsBeingRestored(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	life := newLife(t, w)
+	whole, backup := backupVault(t, w, life.vault), backupKey(t, w, life.aes)
+	to := anew(t, w)
+	to.StageRows(1)
+	looked := 0
+	looking := func(look func()) kms.Progress {
+		return func(done, total int) {
+			if done > total/2+3 {
+				looked++
+				look()
+			}
+		}
+	}
+	must(t, to, func(c *kms.Call) error {
+		return second(to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), looking(func() {
+			must(t, to, func(c *kms.Call) error {
+				v, err := to.Vault(t.Context(), c, kms.VaultRef{ID: life.vault})
+				if err == nil && v.State != keys.Restoring {
+					t.Errorf("the vault is %s", v.State)
+				}
+				return err
+			})
+			if _, _, err := to.FindKey(t.Context(), to.System("test"), life.aes); !keys.IsKind(err, keys.KindNotFound) {
+				t.Errorf("a key in it is found: %v", err)
+			}
+			if got := listed(t, to); len(got) != 1 {
+				t.Errorf("%v are listed", got)
+			}
+			life.closed(t, to)
+			if _, err := to.Sweep(t.Context()); err != nil {
+				t.Error(err)
+			}
+			checked(t, to)
+		})))
+	})
+	lose(t, to, life.aes)
+	must(t, to, func(c *kms.Call) error {
+		return second(to.RestoreKeyBackup(t.Context(), c, bytes.NewReader(backup), looking(func() {
+			if got := seen(t, to, life.aes).State; got != keys.Restoring {
+				t.Errorf("the key is %s", got)
+			}
+			life.closed(t, to)
+			if _, err := to.Sweep(t.Context()); err != nil {
+				t.Error(err)
+			}
+			checked(t, to)
+		})))
+	})
+	if looked < 5 {
+		t.Errorf("looked %d times only", looked)
+	}
+	life.opens(t, to)
+}
+
+// TestDueWhileRestored lets a version become due, and the restore's own time be over, in the
+// middle of it: the sweeper leaves both to the restore.
+func TestDueWhileRestored(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	life := newLife(t, w)
+	whole := backupVault(t, w, life.vault)
+	to := anew(t, w)
+	to.StageRows(1)
+	once := sync.OnceFunc(func() {
+		to.Clock.Add(30 * keys.Day)
+		if _, err := to.Sweep(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+	must(t, to, func(c *kms.Call) error {
+		return second(to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), func(done, total int) {
+			if done == total-1 {
+				once()
+			}
+		}))
+	})
+	checked(t, to)
+	for _, v := range contentOf(t, to, life.vault).Versions {
+		if v.State == keys.PendingDeletion && v.Sealed == nil {
+			t.Errorf("version %d of %s was erased by the sweeper", v.Ordinal, v.Key)
+		}
+	}
+	if _, err := to.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	checked(t, to)
+	for _, v := range contentOf(t, to, life.vault).Versions {
+		if v.State == keys.PendingDeletion {
+			t.Errorf("version %d of %s is still pending", v.Ordinal, v.Key)
+		}
+	}
+}
+
+// TestRestoresAtOnce restores one backup several times at once. One does it; the others are told
+// that it is there, and those with the first one's retry token are answered as it was.
+func TestRestoresAtOnce(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	life := newLifeOf(t, w)
+	whole := backupVault(t, w, life.vault)
+	for _, token := range []string{"", "again"} {
+		to := anew(t, w)
+		to.StageRows(1)
+		var wait sync.WaitGroup
+		errs := make([]error, 4)
+		for i := range errs {
+			c := to.Call(t, to.Tenant)
+			c.Token = token
+			wait.Go(func() {
+				defer c.End()
+				_, errs[i] = to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), nil)
+			})
+		}
+		wait.Wait()
+		done := 0
+		for _, err := range errs {
+			switch {
+			case err == nil:
+				done++
+			case !keys.IsKind(err, keys.KindExists):
+				t.Errorf("token %q: %v", token, err)
+			}
+		}
+		if token == "" && done != 1 || token != "" && done != len(errs) {
+			t.Errorf("token %q: %d of %d restores succeed", token, done, len(errs))
+		}
+		checked(t, to)
+		life.opens(t, to)
+	}
+}
+
+// TestTwoNodesRestore lets a second service on the same store take a restore over: the first one
+// notices, and leaves what is the second one's alone.
+func TestTwoNodesRestore(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	life := newLife(t, w)
+	whole := backupVault(t, w, life.vault)
+	to := anew(t, w)
+	first := to.Service
+	first.StageRows(1)
+	overtake := sync.OnceFunc(func() {
+		reopen(t, to, to.Store)
+		if err := restoreVault(t, to, whole); err != nil {
+			t.Error(err)
+		}
+	})
+	c := to.Call(t, to.Tenant)
+	defer c.End()
+	_, err := first.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), func(done, total int) {
+		if done == total-2 {
+			overtake()
+		}
+	})
+	want(t, "the one that was overtaken", err, keys.KindUnavailable)
+	checked(t, to)
+	life.opens(t, to)
+}
+
+// endpoints are ports in name.
+type endpoints struct {
+	mu   sync.Mutex
+	held map[string]bool // guarded by mu; true while open
+	next int             // guarded by mu
+}
+
+func (e *endpoints) Reserve(context.Context, keys.ID) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.next++
+	name := fmt.Sprint(e.next)
+	e.held[name] = false
+	return name, nil
+}
+
+func (e *endpoints) Claim(ctx context.Context, vault keys.ID, had string) (string, error) {
+	e.mu.Lock()
+	_, taken := e.held[had]
+	if !taken && had != "" {
+		e.held[had] = false
+	}
+	e.mu.Unlock()
+	if taken || had == "" {
+		return e.Reserve(ctx, vault)
+	}
+	return had, nil
+}
+
+func (e *endpoints) Release(endpoint string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.held, endpoint)
+}
+
+func (e *endpoints) Open(v *keys.Vault) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.held[v.Endpoint] = true
+	return nil
+}
+
+func (e *endpoints) Close(v *keys.Vault) { e.Release(v.Endpoint) }
+
+// TestEndpointComesBack restores a vault where its endpoint is free, where it is taken, and where
+// the restore comes to nothing.
+func TestEndpointComesBack(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t, kmstest.With(func(cfg *kms.Config) { cfg.Endpoints = &endpoints{held: map[string]bool{}, next: 10} }))
+	life := newLifeOf(t, w)
+	whole := backupVault(t, w, life.vault)
+	had := contentOf(t, w, life.vault).Vault.Endpoint
+	for name, taken := range map[string]bool{"free": false, "taken": true} {
+		here := &endpoints{held: map[string]bool{}, next: 20}
+		if taken {
+			here.held[had] = true
+		}
+		to := anew(t, w, func(cfg *kms.Config) { cfg.Endpoints = here })
+		held := len(here.held)
+		want(t, name+", and no room", as(t, to, to.Tenant, func(c *kms.Call) error {
+			p := kmstest.Profile
+			p.VaultsPerRegion, c.Profile = 1, &p
+			return second(to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), nil))
+		}), keys.KindLimit)
+		if len(here.held) != held {
+			t.Errorf("%s: a refused restore holds an endpoint: %v", name, here.held)
+		}
+		if err := restoreVault(t, to, whole); err != nil {
+			t.Fatal(err)
+		}
+		got := contentOf(t, to, life.vault).Vault.Endpoint
+		if (got == had) == taken || !here.held[got] {
+			t.Errorf("%s: the vault had %s and has %s; held are %v", name, had, got, here.held)
+		}
+	}
+}
+
+// TestTenThousandVersions backs up and restores a key with many versions, in transactions of
+// bounded size and in bounded memory. It runs alone, for its own memory's sake.
+func TestTenThousandVersions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	const versions = 10_000
+	w := kmstest.New(t)
+	vault := newVault(t, w, "large")
+	large := largeKey(t, w, vault, versions)
+
+	to := kmstest.New(t, kmstest.InDir(kmstest.Dir(t)), kmstest.With(func(cfg *kms.Config) {
+		cfg.Seal = w.Config.Seal
+		cfg.Store = &watched{Store: cfg.Store, t: t}
+	}))
+	vaultOnly(t, w, to, vault)
+	base, most := uint64(0), uint64(0)
+	progress := func(done, total int) {
+		if done%2000 != 1 {
+			return
+		}
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		if base == 0 {
+			base = m.HeapAlloc
+		}
+		most = max(most, m.HeapAlloc)
+	}
+	must(t, to, func(c *kms.Call) error {
+		return second(to.RestoreKeyBackup(t.Context(), c, bytes.NewReader(large), progress))
+	})
+	if most > base+8<<20 {
+		t.Errorf("the restore of %d bytes takes %d bytes of memory", len(large), most-base)
+	}
+	if err := storetest.Check(t.Context(), to.Store); err != nil {
+		t.Error(err)
+	}
+	var again bytes.Buffer
+	must(t, to, func(c *kms.Call) error {
+		m, err := to.WriteKeyBackup(t.Context(), c, kms.KeyRef{ID: keys.ID{77}}, &again, nil)
+		if err == nil && m.Counts.Versions != versions {
+			t.Errorf("%d versions were restored", m.Counts.Versions)
+		}
+		return err
+	})
+}
+
+// watched is a store that counts what its transactions put.
+type watched struct {
+	store.Store
+	t testing.TB
+}
+
+func (w *watched) Update(ctx context.Context, fn func(store.Tx) error) (int64, error) {
+	return w.Store.Update(ctx, func(tx store.Tx) error {
+		counting := &countingTx{Tx: tx}
+		err := fn(counting)
+		if counting.puts > 300 {
+			w.t.Errorf("one transaction puts %d records", counting.puts)
+		}
+		return err
+	})
+}
+
+type countingTx struct {
+	store.Tx
+	puts int
+}
+
+func (c *countingTx) Put(rec store.Record) error {
+	c.puts++
+	return c.Tx.Put(rec)
+}
+
+// largeKey is the backup of a key with many versions, which no world ever had.
+func largeKey(t testing.TB, w *kmstest.World, vault keys.ID, versions int) []byte {
+	t.Helper()
+	small := wish(keys.AES256)
+	small.Vault = vault
+	from := newKey(t, w, small)
+	r, err := archive.NewReader(t.Context(), bytes.NewReader(backupKey(t, w, from.ID)), archive.Opener{Root: w.Config.Seal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tenant, err1 := r.Next()
+	k, err2 := r.Next()
+	v, err3 := r.Next()
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	m := r.Manifest()
+	m.Key.ID, m.Counts.Versions = keys.ID{77}, versions
+	k.Key.ID, k.Key.Versions = keys.ID{77}, versions
+	idOf := func(i int) (id keys.ID) {
+		binary.BigEndian.PutUint64(id[8:], uint64(i+1))
+		return id
+	}
+	k.Key.Primary = idOf(versions - 1)
+	to, err := archive.NewWriter(t.Context(), &out, m, archive.Lock{Root: w.Config.Seal}, w.Config.Rand)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(to.Write(tenant), to.Write(k))
+	for i := 0; i < versions && err == nil; i++ {
+		one := *v.Version
+		one.ID, one.Ordinal = idOf(i), i+1
+		material := make([]byte, 32)
+		binary.BigEndian.PutUint64(material, uint64(i))
+		err = to.Write(&archive.Record{Version: &one, Material: secret.New(material)})
+	}
+	if err = errors.Join(err, to.Finish()); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
