@@ -45,9 +45,9 @@ func (k *aliKey) String() string {
 	return k.spec + " " + strings.ToLower(k.usage[:strings.Index(k.usage, "/")])
 }
 
-func (k *aliKey) symmetric() bool { return strings.HasPrefix(k.spec, "Aliyun_AES") }
+func (k *aliKey) symmetric() bool { return strings.HasPrefix(k.spec, "Aliyun_") }
 
-// aliCasts are two groups because an account may hold no more than 50 asymmetric versions in a
+// aliCasts are groups because an account may hold no more than 50 asymmetric versions in a
 // region: four asymmetric keys with eleven versions each fit.
 func aliCasts() map[string][]*aliKey {
 	oaep := []string{"RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1"}
@@ -61,6 +61,11 @@ func aliCasts() map[string][]*aliKey {
 			{spec: "RSA_2048", usage: forSigning, algorithms: rsa},
 			{spec: "EC_P256", usage: forSigning, algorithms: []string{"ECDSA_SHA_256"}},
 			{spec: "EC_P256K", usage: forSigning, algorithms: []string{"ECDSA_SHA_256"}},
+		},
+		"chinese": {
+			{spec: "Aliyun_SM4", usage: forEncryption},
+			{spec: "EC_SM2", usage: forEncryption, algorithms: []string{"SM2PKE"}},
+			{spec: "EC_SM2", usage: forSigning, algorithms: []string{"SM2DSA"}},
 		},
 		"large": {
 			{spec: "RSA_3072", usage: forEncryption, algorithms: oaep},

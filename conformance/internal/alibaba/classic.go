@@ -49,8 +49,12 @@ func newClassic(c Config) (Client, error) {
 	return classic{client, endpoint.Scheme}, nil
 }
 
-// Call calls the SDK's method of the action's name with a request as its constructor makes it.
+// Call calls the SDK's method of the action's name with a request as its constructor makes it, or
+// the generic one when the SDK is older than the action.
 func (c classic) Call(action string, params Params) (Reply, error) {
+	if !reflect.ValueOf(c.client).MethodByName(action).IsValid() {
+		return c.generic(action, params)
+	}
 	model, err := c.Answer(action, params)
 	return reply(action, model, err)
 }
@@ -76,6 +80,25 @@ func (c classic) Answer(action string, params Params) (reflect.Value, error) {
 	answer := results[0].Elem()
 	answer.FieldByName("BaseResponse").SetZero() // transport state, not part of the model
 	return answer, nil
+}
+
+// generic calls an operation that the SDK has no types for.
+func (c classic) generic(action string, params Params) (Reply, error) {
+	request := requests.NewCommonRequest()
+	request.Method, request.Scheme, request.Domain = "POST", c.scheme, c.client.Domain
+	request.Version, request.ApiName = "2016-01-20", action
+	for name, value := range params {
+		text, err := textOf(value, reflect.TypeFor[string]())
+		if err != nil {
+			return Reply{}, err
+		}
+		request.QueryParams[name] = text.String()
+	}
+	response, err := c.client.ProcessCommonRequest(request)
+	if err != nil {
+		return Reply{}, classicError(err)
+	}
+	return reply(action, reflect.ValueOf(json.RawMessage(response.GetHttpContentBytes())), nil)
 }
 
 // textOf writes values as text, which is what this SDK's string, Integer and Boolean fields hold.

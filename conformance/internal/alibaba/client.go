@@ -107,7 +107,10 @@ type Reply struct {
 	Plaintext      string      `json:"Plaintext"`
 	CiphertextBlob string      `json:"CiphertextBlob"`
 	PublicKey      string      `json:"PublicKey"`
-	Value          any         `json:"Value"` // a signature (string) or whether one is valid (bool)
+	Value          any         `json:"Value"` // a signature (string) or whether one or a MAC is valid (bool)
+	ExportedKey    string      `json:"ExportedDataKey"`
+	Algorithm      string      `json:"Algorithm"`
+	MAC            string      `json:"Mac"`
 	PageNumber     int         `json:"PageNumber"`
 	PageSize       int         `json:"PageSize"`
 	TotalCount     int         `json:"TotalCount"`

@@ -11,6 +11,7 @@ import (
 
 	openapi "github.com/alibabacloud-go/darabonba-openapi/v2/client"
 	kms "github.com/alibabacloud-go/kms-20160120/v3/client"
+	util "github.com/alibabacloud-go/tea-utils/v2/service"
 	"github.com/alibabacloud-go/tea/tea"
 )
 
@@ -49,7 +50,11 @@ func newCurrent(g Generation, c Config) (Client, error) {
 }
 
 // Call finds the SDK's method of that name, builds its request and reads the Body of its response.
+// An action that is newer than the SDK goes through its generic call.
 func (c current) Call(action string, params Params) (Reply, error) {
+	if !reflect.ValueOf(c.client).MethodByName(action).IsValid() {
+		return c.generic(action, params)
+	}
 	model, err := c.Answer(action, params)
 	return reply(action, model, err)
 }
@@ -73,6 +78,23 @@ func (c current) Answer(action string, params Params) (reflect.Value, error) {
 		return reflect.Value{}, currentError(err)
 	}
 	return results[0].Elem().FieldByName("Body"), nil
+}
+
+// generic calls an operation that is newer than the SDK as the SDK's own methods call theirs.
+func (c current) generic(action string, params Params) (Reply, error) {
+	query := map[string]*string{}
+	for name, value := range params {
+		query[name] = tea.String(fmt.Sprint(value))
+	}
+	result, err := c.client.CallApi(&openapi.Params{
+		Action: tea.String(action), Version: tea.String("2016-01-20"), Protocol: tea.String("HTTPS"), Pathname: tea.String("/"),
+		Method: tea.String("POST"), AuthType: tea.String("AK"), Style: tea.String("RPC"), ReqBodyType: tea.String("formData"),
+		BodyType: tea.String("json"),
+	}, &openapi.OpenApiRequest{Query: query}, &util.RuntimeOptions{})
+	if err != nil {
+		return Reply{}, currentError(err)
+	}
+	return reply(action, reflect.ValueOf(result["body"]), nil)
 }
 
 // pointerTo makes the pointers that this SDK's models consist of, and its maps of any.
