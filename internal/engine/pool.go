@@ -67,6 +67,9 @@ func (p *Pool) Generate(ctx context.Context, spec keys.Spec) (Material, error) {
 	return p.generate(p.rand, spec)
 }
 
+// Add gives the pool a pair that somebody has made, to be the next one of its spec.
+func (p *Pool) Add(spec keys.Spec, m Material) { p.put(spec, m) }
+
 // Close stops filling and wipes what is ready. It waits for a generation under way in the
 // background, which for RSA-4096 can be seconds.
 func (p *Pool) Close() {

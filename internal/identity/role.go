@@ -11,9 +11,9 @@ import (
 // Role is a named set of actions.
 type Role string
 
-// The roles. Admin may do everything. Operator manages vaults, keys and versions, and uses
-// no key. User uses keys and reads them, and manages nothing. Auditor reads everything that
-// is not a secret, the audit log included.
+// The roles. Admin may do everything, and alone takes key material out. Operator manages vaults,
+// keys and versions, and uses no key. User uses keys and reads them, and manages nothing. Auditor
+// reads everything that is not a secret, the audit log included.
 const (
 	Admin    Role = "admin"
 	Operator Role = "operator"
@@ -75,8 +75,16 @@ var roleActions = map[keys.Action][]Role{
 	keys.VerifyMAC:       {Admin, User},
 	keys.ReadPublicKey:   {Admin, Operator, User, Auditor},
 
-	keys.ReadWork:       {Admin, Operator, User, Auditor},
-	keys.ListWork:       {Admin, Operator, User, Auditor},
+	keys.ReadWork: {Admin, Operator, User, Auditor},
+	keys.ListWork: {Admin, Operator, User, Auditor},
+
+	// Who manages keys brings material in and takes it away. Giving it out ends every promise about
+	// it, so that neither managing nor using keys is enough for that.
+	keys.ReadImportParameters: {Admin, Operator},
+	keys.ImportMaterial:       {Admin, Operator},
+	keys.DeleteMaterial:       {Admin, Operator},
+	keys.ExportKey:            {Admin},
+
 	keys.ManageIdentity: {Admin},
 	keys.ReadIdentity:   {Admin, Auditor},
 	keys.ReadAudit:      {Admin, Auditor},

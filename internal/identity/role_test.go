@@ -26,7 +26,7 @@ func rights() map[keys.Action]string {
 		use       = "admin user"
 		look      = "admin auditor"
 	)
-	out := map[keys.Action]string{keys.ManageIdentity: "admin", keys.ReadIdentity: look, keys.ReadAudit: look, keys.Assume: "admin"}
+	out := map[keys.Action]string{keys.ExportKey: "admin", keys.ManageIdentity: "admin", keys.ReadIdentity: look, keys.ReadAudit: look, keys.Assume: "admin"}
 	for _, a := range []keys.Action{
 		keys.ReadVault, keys.ListVaults, keys.ReadKey, keys.ListKeys, keys.ListAliases, keys.ReadVersion, keys.ReadWork, keys.ListWork,
 		keys.ListVersions, keys.ReadPublicKey,
@@ -38,7 +38,7 @@ func rights() map[keys.Action]string {
 		keys.CreateKey, keys.UpdateKey, keys.MoveKey, keys.EnableKey, keys.DisableKey, keys.EnsureEnabled,
 		keys.EnsureDisabled, keys.ScheduleKeyDeletion, keys.CancelKeyDeletion, keys.RestoreKey, keys.SetRotation,
 		keys.SetProtection, keys.TagKey, keys.Rotate, keys.CreateAlias, keys.UpdateAlias, keys.DeleteAlias,
-		keys.ScheduleVersionDeletion, keys.CancelVersionDeletion,
+		keys.ScheduleVersionDeletion, keys.CancelVersionDeletion, keys.ReadImportParameters, keys.ImportMaterial, keys.DeleteMaterial,
 		keys.BackupVault, keys.BackupKey, keys.RestoreVaultBackup, keys.RestoreKeyBackup,
 	} {
 		out[a] = manage

@@ -32,6 +32,9 @@ const (
 	KindToken           Kind = "token"             // an idempotency token was used otherwise or its result is gone
 	KindReplay          Kind = "replay"            // a signature nonce was used before
 	KindCiphertext      Kind = "ciphertext"        // decryption: every cause, on purpose the same
+	KindMaterial        Kind = "material"          // import: every fault of the wrapped material, on purpose the same
+	KindImportToken     Kind = "import-token"      // an import token is not one of this key's
+	KindImportOver      Kind = "import-token-over" // an import token's life is over
 	KindUnsupported     Kind = "unsupported"       // the key's spec, usage or origin does not do this: Noun, Field
 	KindProtected       Kind = "protected"         // deletion protection is on
 	KindAliasNotAllowed Kind = "alias-not-allowed" // the operation takes a key's id only
@@ -45,7 +48,7 @@ func Kinds() []Kind {
 	return []Kind{
 		KindMalformed, KindMissing, KindInvalid, KindTooLarge, KindUnauthenticated, KindDenied, KindNotFound,
 		KindRelatedNotFound, KindExists, KindState, KindPrimary, KindTooSoon, KindLimit, KindThrottled,
-		KindRevision, KindToken, KindReplay, KindCiphertext, KindUnsupported, KindProtected,
+		KindRevision, KindToken, KindReplay, KindCiphertext, KindMaterial, KindImportToken, KindImportOver, KindUnsupported, KindProtected,
 		KindAliasNotAllowed, KindNotImplemented, KindUnavailable, KindInternal,
 	}
 }

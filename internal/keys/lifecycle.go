@@ -8,7 +8,7 @@ type State string
 // The states.
 const (
 	Active          State = "ACTIVE"           // vaults
-	PendingImport   State = "PENDING_IMPORT"   // keys whose material is yet to come
+	PendingImport   State = "PENDING_IMPORT"   // keys whose material is yet to come, or gone and may come again; their versions
 	Enabled         State = "ENABLED"          // keys, versions
 	Disabled        State = "DISABLED"         // keys
 	PendingDeletion State = "PENDING_DELETION" // all: unusable, erased when the retention ends
@@ -47,7 +47,7 @@ const (
 	EnsureDisabled      Action = "EnsureDisabled"
 	ScheduleKeyDeletion Action = "ScheduleKeyDeletion"
 	CancelKeyDeletion   Action = "CancelKeyDeletion" // back to the state before
-	RestoreKey          Action = "RestoreKey"        // cancels the deletion and enables, whatever the state was before
+	RestoreKey          Action = "RestoreKey"        // cancels the deletion and enables, whatever the state was before, if there is material
 	SetRotation         Action = "SetRotation"
 	SetProtection       Action = "SetProtection" // deletion protection
 	TagKey              Action = "TagKey"
@@ -64,8 +64,13 @@ const (
 	GenerateMAC         Action = "GenerateMAC"
 	VerifyMAC           Action = "VerifyMAC"
 	ReadPublicKey       Action = "ReadPublicKey"
-	BackupKey           Action = "BackupKey"
-	RestoreKeyBackup    Action = "RestoreKeyBackup" // RestoreKey is another thing
+	ExportKey           Action = "ExportKey" // give material out, wrapped
+	// Of keys whose one version is of imported material.
+	ReadImportParameters Action = "ReadImportParameters"
+	ImportMaterial       Action = "ImportMaterial"
+	DeleteMaterial       Action = "DeleteMaterial"
+	BackupKey            Action = "BackupKey"
+	RestoreKeyBackup     Action = "RestoreKeyBackup" // RestoreKey is another thing
 )
 
 // Actions for the record only: who may, and when, is that of the actions that they are made of.
@@ -97,14 +102,18 @@ const (
 type Rule struct {
 	Action Action
 	From   []State // the effective states in which the action is allowed
-	To     State   // the state after it; "" leaves it, Previous returns whence it came
+	To     State   // the state after it; "" leaves it, Previous and Ready depend
 }
 
 // Previous, as the To of a [Rule], is the state before the deletion was scheduled, or the one that
-// a backup was made in.
-const Previous State = "PREVIOUS"
+// a backup was made in. Ready is Enabled, unless the state before was PendingImport: then it is that.
+const (
+	Previous State = "PREVIOUS"
+	Ready    State = "READY"
+)
 
-// Table is the state machine of one noun.
+// Table is the state machine of one noun. An action may have several rules, which have no state
+// in common.
 type Table struct {
 	Noun  Type
 	Rules []Rule
@@ -141,7 +150,7 @@ var KeyLifecycle = Table{TypeKey, []Rule{
 	{EnsureDisabled, []State{Enabled, Disabled}, Disabled},
 	{ScheduleKeyDeletion, []State{PendingImport, Enabled, Disabled}, PendingDeletion},
 	{CancelKeyDeletion, []State{PendingDeletion}, Previous},
-	{RestoreKey, []State{PendingDeletion}, Enabled},
+	{RestoreKey, []State{PendingDeletion}, Ready},
 	{SetRotation, []State{Enabled}, ""},
 	{SetProtection, []State{PendingImport, Enabled, Disabled}, ""},
 	{Rotate, []State{Enabled}, ""},
@@ -159,20 +168,42 @@ var KeyLifecycle = Table{TypeKey, []Rule{
 	{GenerateMAC, []State{Enabled}, ""},
 	{VerifyMAC, []State{Enabled}, ""},
 	{ReadPublicKey, []State{Enabled}, ""},
+	{ExportKey, []State{Enabled}, ""},
+	{ReadImportParameters, any4, ""},
+	{ImportMaterial, []State{PendingImport}, Enabled},
+	{ImportMaterial, []State{Enabled, Disabled}, ""},
+	{DeleteMaterial, []State{Enabled, Disabled}, PendingImport},
+	{DeleteMaterial, []State{PendingImport, PendingDeletion}, ""},
 	{BackupKey, []State{PendingImport, Enabled, Disabled}, ""},
 }}
 
 // VersionLifecycle is the state machine of key versions; nothing else knows its rules.
 var VersionLifecycle = Table{TypeVersion, []Rule{
 	{Rotate, nil, Enabled},
-	{ReadVersion, []State{Enabled, PendingDeletion, Deleted}, ""},
+	{ImportMaterial, nil, Enabled},
+	{ImportMaterial, []State{PendingImport}, Enabled},
+	{ImportMaterial, []State{Enabled}, ""},
+	{DeleteMaterial, []State{Enabled}, PendingImport},
+	{DeleteMaterial, []State{PendingImport}, ""},
+	{ReadVersion, []State{PendingImport, Enabled, PendingDeletion, Deleted}, ""},
 	{UseVersion, []State{Enabled}, ""},
 	{ScheduleVersionDeletion, []State{Enabled}, PendingDeletion},
 	{CancelVersionDeletion, []State{PendingDeletion}, Enabled},
 }}
 
+// ForHidden reports whether a hidden key may be the object of an action: who knows its id reads
+// it, and that is all.
+func ForHidden(a Action) bool {
+	switch a {
+	case ReadKey, ReadVersion, ListVersions, ListAliases:
+		return true
+	default:
+		return false
+	}
+}
+
 // Step answers the state after action in state now. previous is the state before a
-// scheduled deletion, used where the rule says [Previous]. An action that the table does
+// scheduled deletion, used where the rule says [Previous] or [Ready]. An action that the table does
 // not have, or not from this state, is KindState.
 func (t Table) Step(action Action, now, previous State) (State, error) {
 	for _, r := range t.Rules {
@@ -188,6 +219,11 @@ func (t Table) Step(action Action, now, previous State) (State, error) {
 				return now, nil
 			case Previous:
 				return previous, nil
+			case Ready:
+				if previous == PendingImport {
+					return previous, nil
+				}
+				return Enabled, nil
 			default:
 				return r.To, nil
 			}

@@ -43,15 +43,26 @@ func TestEveryRuleStepsToAStateOfItsNoun(t *testing.T) {
 	states := map[keys.Type][]keys.State{
 		keys.TypeVault:   {keys.Active, keys.PendingDeletion, keys.Deleted, keys.Restoring},
 		keys.TypeKey:     {keys.PendingImport, keys.Enabled, keys.Disabled, keys.PendingDeletion, keys.Deleted, keys.Restoring},
-		keys.TypeVersion: {keys.Enabled, keys.PendingDeletion, keys.Deleted},
+		keys.TypeVersion: {keys.PendingImport, keys.Enabled, keys.PendingDeletion, keys.Deleted},
 	}
 	for _, table := range []keys.Table{keys.VaultLifecycle, keys.KeyLifecycle, keys.VersionLifecycle} {
-		seen := map[keys.Action]bool{}
+		type cell struct {
+			keys.Action
+			keys.State
+		}
+		seen := map[cell]bool{}
 		for _, r := range table.Rules {
-			if seen[r.Action] {
-				t.Errorf("%s: %s has two rules", table.Noun, r.Action)
+			from := r.From
+			if len(from) == 0 {
+				from = []keys.State{""}
 			}
-			seen[r.Action] = true
+			for _, state := range from {
+				if at := (cell{r.Action, state}); seen[at] {
+					t.Errorf("%s: %s has two rules for %q", table.Noun, r.Action, state)
+				} else {
+					seen[at] = true
+				}
+			}
 			for _, from := range r.From {
 				next, err := table.Step(r.Action, from, keys.Disabled)
 				if err != nil {

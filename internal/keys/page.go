@@ -4,6 +4,7 @@ package keys
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -17,9 +18,13 @@ action, "·" where the action leaves the state as it is, and empty where it is r
 
 The state that counts is the effective one. A key in a vault that is pending deletion is pending
 deletion itself; a version is usable only if its key is. At its due time a thing is deleted for
-every caller, whether or not it has been swept away yet. PREVIOUS is the state before the deletion
-was scheduled, or the one that a backup was made in. In a vault that is being restored every key
-is, and is not shown.
+every caller, whether or not it has been swept away yet, and at the time at which imported material
+is over its key is pending import. In a vault that is being restored every key is, and is not shown.
+PREVIOUS is the state before the deletion was scheduled, or the one that a backup was made in; READY
+is ENABLED, or PENDING_IMPORT for a key that has no material.
+
+A key whose material is to be imported begins in PENDING_IMPORT. Hidden keys, which are the vaults'
+wrapping keys, are only ever read.
 `)
 	for _, t := range []struct {
 		title  string
@@ -28,7 +33,7 @@ is, and is not shown.
 	}{
 		{"Vaults", VaultLifecycle, []State{Active, PendingDeletion, Deleted, Restoring}},
 		{"Keys", KeyLifecycle, []State{PendingImport, Enabled, Disabled, PendingDeletion, Deleted, Restoring}},
-		{"Key versions", VersionLifecycle, []State{Enabled, PendingDeletion, Deleted}},
+		{"Key versions", VersionLifecycle, []State{PendingImport, Enabled, PendingDeletion, Deleted}},
 	} {
 		t.table.render(&b, t.title, t.states)
 	}
@@ -41,22 +46,33 @@ func (t Table) render(b *strings.Builder, title string, states []State) {
 		fmt.Fprintf(b, " %s |", s)
 	}
 	b.WriteString("\n|---|---|" + strings.Repeat("---|", len(states)) + "\n")
+	seen := map[Action]bool{}
 	for _, r := range t.Rules {
-		made := ""
-		if len(r.From) == 0 {
-			made = string(r.To)
+		if seen[r.Action] {
+			continue // in the row of the action's first rule
 		}
-		fmt.Fprintf(b, "| %s | %s |", r.Action, made)
+		seen[r.Action] = true
+		fmt.Fprintf(b, "| %s | %s |", r.Action, t.made(r.Action))
 		for _, s := range states {
-			fmt.Fprintf(b, " %s |", r.cell(s))
+			fmt.Fprintf(b, " %s |", t.cell(r.Action, s))
 		}
 		b.WriteString("\n")
 	}
 }
 
-func (r Rule) cell(s State) string {
-	for _, from := range r.From {
-		if from != s {
+// made is the state of what an action makes, "" where it makes nothing.
+func (t Table) made(a Action) State {
+	for _, r := range t.Rules {
+		if r.Action == a && len(r.From) == 0 {
+			return r.To
+		}
+	}
+	return ""
+}
+
+func (t Table) cell(a Action, s State) string {
+	for _, r := range t.Rules {
+		if r.Action != a || !slices.Contains(r.From, s) {
 			continue
 		}
 		if r.To == "" || r.To == s {

@@ -18,6 +18,8 @@ type Profile struct {
 	VersionSpacing time.Duration
 	// AsymmetricRotationOnly refuses making versions of symmetric keys by hand.
 	AsymmetricRotationOnly bool
+	// RotateImported lets keys of imported material have further versions, made by hand and by the clock.
+	RotateImported bool
 	// AsymmetricVersions is the most asymmetric key versions per tenant and region; 0: no limit.
 	AsymmetricVersions int
 
@@ -28,8 +30,9 @@ type Profile struct {
 	// SessionLife is how long a session may last; zero: up to the server's own maximum.
 	SessionLife Window
 
-	TokenLife time.Duration // of idempotency tokens
-	MaxTags   int           // plain tags per resource
+	TokenLife       time.Duration // of idempotency tokens
+	ImportTokenLife time.Duration // from asking for the parameters of an import to importing
+	MaxTags         int           // plain tags per resource
 }
 
 // Window is a range of durations with a default.

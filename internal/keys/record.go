@@ -129,11 +129,14 @@ func (k *Key) Effective(v *Vault, now time.Time) State {
 		return Deleted
 	case k.State == PendingDeletion, v.State == PendingDeletion:
 		return PendingDeletion
-	case due(k.MaterialExpiresAt, now):
+	case k.MaterialOver(now):
 		return PendingImport
 	}
 	return k.State
 }
+
+// MaterialOver reports whether the key's imported material has come to its time.
+func (k *Key) MaterialOver(now time.Time) bool { return due(k.MaterialExpiresAt, now) }
 
 // EffectiveDeleteAt is when the key will be erased, by its own schedule or its vault's; zero
 // when it is not scheduled. The earlier of the two acts.

@@ -135,6 +135,10 @@ func TestNothingIsAnsweredWithoutItsRecord(t *testing.T) {
 		if changes(m.action) {
 			continue
 		}
+		s := s
+		if m.importing() {
+			s = m.ready(t, w, w.Tenant.Vault)
+		}
 		w.Audit.Fail(broken)
 		err := m.by(s, w.Tenant)
 		w.Audit.Fail(nil)

@@ -21,7 +21,7 @@ func mayCall(act keys.Action) []identity.Role {
 	case keys.ReadKey, keys.ReadVersion, keys.ListVersions, keys.ReadPublicKey, keys.ListAliases, keys.ReadVault, keys.ListVaults, keys.ListKeys,
 		keys.ReadWork, keys.ListWork:
 		return identity.Roles()
-	case keys.ManageIdentity, keys.Assume:
+	case keys.ManageIdentity, keys.Assume, keys.ExportKey:
 		return []identity.Role{identity.Admin}
 	case keys.ReadIdentity:
 		return []identity.Role{identity.Admin, identity.Auditor}
@@ -36,7 +36,7 @@ func changes(act keys.Action) bool {
 		return false
 	}
 	may := mayCall(act)
-	return act != keys.Assume && !slices.Contains(may, identity.Auditor) && !slices.Contains(may, identity.User)
+	return act != keys.Assume && act != keys.ExportKey && act != keys.ReadImportParameters && !slices.Contains(may, identity.Auditor) && !slices.Contains(may, identity.User)
 }
 
 // ready makes a scene on which m succeeds for whoever may call it.
@@ -44,6 +44,9 @@ func (m *method) ready(t testing.TB, w *kmstest.World, vault keys.ID) *scene {
 	t.Helper()
 	vaultIn(keys.Active)(&scene{World: w, t: t, vault: vault})
 	s := newScene(t, w, vault)
+	if m.importing() {
+		s.imported()
+	}
 	if m.prepare != nil {
 		m.prepare(s)
 	}

@@ -306,6 +306,8 @@ func engineError(err error, field string) error {
 		return nil
 	case errors.Is(err, engine.ErrCiphertext):
 		return &keys.Error{Kind: keys.KindCiphertext}
+	case errors.Is(err, engine.ErrWrapped):
+		return errMaterial()
 	case errors.Is(err, engine.ErrTooLong):
 		return &keys.Error{Kind: keys.KindTooLarge, Field: field, Hint: "the plaintext is longer than the key can encrypt"}
 	case errors.Is(err, engine.ErrEmpty):

@@ -21,7 +21,7 @@ func taggedThings() map[string]tagged {
 	keyChanges := func() (out []method) {
 		for _, m := range keyMethods() {
 			switch m.action {
-			case keys.ReadKey, keys.ReadVersion, keys.ListVersions, keys.ListAliases,
+			case keys.ReadKey, keys.ReadVersion, keys.ListVersions, keys.ListAliases, keys.ReadImportParameters,
 				keys.ScheduleVersionDeletion, keys.CancelVersionDeletion:
 			default:
 				out = append(out, m)

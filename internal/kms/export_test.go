@@ -29,6 +29,15 @@ func (s *Service) Remembers(t keys.Type, id keys.ID) bool {
 	return s.ring.entries[ringKey{kind: t, id: id}] != nil
 }
 
+// ReadImportToken parses the content of an import token and renders it again.
+func ReadImportToken(b []byte) ([]byte, error) {
+	t, err := parseImportToken(b)
+	if err != nil {
+		return nil, err
+	}
+	return t.append(nil), nil
+}
+
 // EncodeCursor makes the cursor of a list.
 func (s *Service) EncodeCursor(list string, mark store.Mark, ordinal int) string {
 	return s.encodeCursor(list, cursor{mark, ordinal})

@@ -33,6 +33,9 @@ func (s *Service) CreateGrant(ctx context.Context, c *Call, key, grantee keys.ID
 		if err := m.tenant(k.Tenant, keys.ManageIdentity); err != nil {
 			return nothing{}, err
 		}
+		if k.Hidden {
+			return nothing{}, errHidden(keys.ManageIdentity)
+		}
 		if _, err := store.LoadTenant(m.tx, grantee); err != nil {
 			return nothing{}, notFound(err, keys.TypeTenant)
 		}

@@ -4,7 +4,6 @@ package kms
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,21 +13,34 @@ import (
 	"claviger/internal/engine"
 	"claviger/internal/identity"
 	"claviger/internal/keys"
-	"claviger/internal/secret"
 	"claviger/internal/store"
 )
 
-// CreateKey makes a key with its first version.
+// CreateKey makes a key with its first version. One of origin [keys.Imported] has none: it waits
+// for its material.
 func (s *Service) CreateKey(ctx context.Context, c *Call, req NewKey) (*Key, error) {
+	return s.createKey(ctx, c, req, func(ctx context.Context, vault *keys.Vault, k *keys.Key, v *keys.Version) error {
+		if req.Origin == keys.Imported {
+			*v = keys.Version{}
+			return nil
+		}
+		return s.newVersion(ctx, k.ID, vault, req.Spec, v)
+	})
+}
+
+// fill fills a key's first version, whose ID is set, or takes the ID away.
+type fill func(ctx context.Context, vault *keys.Vault, k *keys.Key, v *keys.Version) error
+
+func (s *Service) createKey(ctx context.Context, c *Call, req NewKey, first fill) (*Key, error) {
 	k, v := &keys.Key{}, &keys.Version{}
-	prepare := func(ev *audit.Event) error { return s.prepareKey(ctx, c, ev, req, k, v) }
+	prepare := func(ev *audit.Event) error { return s.prepareKey(ctx, c, ev, req, k, v, first) }
 	return do(ctx, s, c, keys.CreateKey, prepare, func(m *mutation) (*Key, error) {
 		return s.insertKey(m, req, *k, *v)
 	})
 }
 
 // prepareKey checks what can be checked before the slow part, and makes the material.
-func (s *Service) prepareKey(ctx context.Context, c *Call, ev *audit.Event, req NewKey, k *keys.Key, v *keys.Version) error {
+func (s *Service) prepareKey(ctx context.Context, c *Call, ev *audit.Event, req NewKey, k *keys.Key, v *keys.Version, first fill) error {
 	if err := newKeyFits(req); err != nil {
 		return err
 	}
@@ -59,7 +71,7 @@ func (s *Service) prepareKey(ctx context.Context, c *Call, ev *audit.Event, req 
 		}
 	}
 	k.Tenant, k.Vault, k.Region = vault.Tenant, vault.ID, vault.Region
-	return s.newVersion(ctx, k.ID, vault, req.Spec, v)
+	return first(ctx, vault, k, v)
 }
 
 // newVersion fills v with fresh material for a key; v.ID is set.
@@ -69,13 +81,13 @@ func (s *Service) newVersion(ctx context.Context, key keys.ID, vault *keys.Vault
 		return fmt.Errorf("generate %s: %w", spec, err)
 	}
 	defer material.Private.Wipe()
-	return s.fillVersion(ctx, key, vault, v, material.Private, material.Public)
+	return s.fillVersion(ctx, key, vault, v, keys.Generated, material)
 }
 
-func (s *Service) fillVersion(ctx context.Context, key keys.ID, vault *keys.Vault, v *keys.Version, private secret.Bytes, public []byte) error {
+func (s *Service) fillVersion(ctx context.Context, key keys.ID, vault *keys.Vault, v *keys.Version, origin keys.Origin, material engine.Material) error {
 	v.Tenant, v.Vault, v.Region, v.Key = vault.Tenant, vault.ID, vault.Region, key
-	v.State, v.Origin, v.PublicKey = keys.Enabled, keys.Generated, public
-	return s.sealMaterial(ctx, v, private)
+	v.State, v.Origin, v.PublicKey = keys.Enabled, origin, material.Public
+	return s.sealMaterial(ctx, v, material.Private)
 }
 
 func newKeyFits(req NewKey) error {
@@ -86,8 +98,10 @@ func newKeyFits(req NewKey) error {
 		return &keys.Error{Kind: keys.KindUnsupported, Field: "spec", Hint: "this server makes no " + string(req.Spec) + " keys: " + engine.Supported(req.Spec).Error()}
 	case req.Usages == 0 || !req.Spec.Usages().Has(req.Usages):
 		return &keys.Error{Kind: keys.KindUnsupported, Field: "usage", Hint: "a " + string(req.Spec) + " key cannot be used to " + req.Usages.String()}
+	case req.Origin == keys.Imported:
+		return importable(req.Spec)
 	case req.Origin != keys.Generated:
-		return &keys.Error{Kind: keys.KindUnsupported, Field: "origin", Hint: "keys whose material comes from outside are not supported yet"}
+		return &keys.Error{Kind: keys.KindUnsupported, Field: "origin", Hint: "keys in a key manager elsewhere are not supported"}
 	}
 	return nil
 }
@@ -133,15 +147,17 @@ func (s *Service) insertKey(m *mutation, req NewKey, k keys.Key, v keys.Version)
 	}
 	k.Name, k.Description, k.Spec, k.Usages = req.Name, req.Description, req.Spec, req.Usages
 	k.Origin, k.Protection, k.Tags = req.Origin, req.Protection, req.Tags
-	k.State, k.Primary, k.Versions = keys.Enabled, v.ID, 1
 	if m.who != nil {
 		k.Creator = m.who.Principal
 	}
 	if k.CreatedAt.IsZero() {
 		k.CreatedAt = m.now
 	}
-	k.LastVersionAt = k.CreatedAt
-	v.Ordinal, v.CreatedAt = 1, k.CreatedAt
+	k.State = keys.PendingImport
+	if !v.ID.IsZero() {
+		k.State, k.Primary, k.Versions, k.LastVersionAt = keys.Enabled, v.ID, 1, k.CreatedAt
+		v.Ordinal, v.CreatedAt = 1, k.CreatedAt
+	}
 	if err := tagsFit(k.Tags, m.c.Profile); err != nil {
 		return nil, err
 	}
@@ -150,14 +166,24 @@ func (s *Service) insertKey(m *mutation, req NewKey, k keys.Key, v keys.Version)
 			return nil, err
 		}
 	}
-	if err := errors.Join(m.tx.Put(&k), m.tx.Put(&v)); err != nil {
+	if err := m.tx.Put(&k); err != nil {
 		return nil, err
+	}
+	if !v.ID.IsZero() {
+		if err := m.tx.Put(&v); err != nil {
+			return nil, err
+		}
 	}
 	return viewKey(&k, vault, m.now), nil
 }
 
-// Key reads a key.
+// Key reads a key. The wrapping key of the call's vault is made when it is first asked for.
 func (s *Service) Key(ctx context.Context, c *Call, ref KeyRef) (*Key, error) {
+	if !c.Vault.IsZero() && ref.ID == keys.WrappingKeyID(c.Vault) {
+		if err := s.ensureWrappingKey(ctx, c, keys.ReadKey); err != nil {
+			return nil, err
+		}
+	}
 	return read(ctx, s, c, keys.ReadKey, func(m *mutation) (*Key, error) {
 		at, _, err := m.locate(ref, keys.ReadKey)
 		if err != nil {
@@ -276,7 +302,7 @@ func (s *Service) changeKey(ctx context.Context, c *Call, ref KeyRef, act keys.A
 			return nil, err
 		}
 		k := at.key
-		if k.State != next {
+		if next != at.state { // the stored state may be another: a vault or the time decides too
 			k.Before, k.State = k.State, next
 		}
 		if next != keys.PendingDeletion {

@@ -46,6 +46,9 @@ func revocations() []revocation {
 		{"ScheduleVersionDeletion", inTenant(func(s *scene, c *kms.Call) error {
 			return second(s.ScheduleVersionDeletion(context.Background(), c, s.ref(s.key.ID), kms.VersionRef{ID: s.old.ID}, time.Time{}))
 		}), keys.KindState},
+		{"DeleteMaterial", inTenant(func(s *scene, c *kms.Call) error {
+			return second(s.DeleteMaterial(context.Background(), c, s.ref(s.key.ID)))
+		}), keys.KindState},
 		{"ScheduleVaultDeletion", inTenant(func(s *scene, c *kms.Call) error {
 			return second(s.ScheduleVaultDeletion(context.Background(), c, kms.VaultRef{ID: s.vault}, time.Time{}))
 		}), keys.KindState},
@@ -66,6 +69,17 @@ func revocations() []revocation {
 			return s.DeletePrincipal(context.Background(), system(s), s.member.Principal)
 		}, keys.KindUnauthenticated},
 	}
+}
+
+// revocable is a scene for r.
+func (r *revocation) revocable(t testing.TB, w *kmstest.World) *scene {
+	s := newScene(t, w, newVault(t, w, "scene"))
+	if r.name == "DeleteMaterial" {
+		s.imported()
+	}
+	s.giveAlias()
+	s.giveMember()
+	return s
 }
 
 // useByAlias encrypts with an old version of the scene's key as the scene's member. The call is
@@ -93,9 +107,7 @@ func TestEachRevocationWaitsForCallsInFlight(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := kmstest.New(t, kmstest.With(func(c *kms.Config) { c.KeyringLimit = limit }))
 			for _, r := range revocations() {
-				s := newScene(t, w, newVault(t, w, "scene"))
-				s.giveAlias()
-				s.giveMember()
+				s := r.revocable(t, w)
 				inFlight, err := useByAlias(s)
 				if err != nil {
 					t.Fatalf("%s: before it: %v", r.name, err)
@@ -152,16 +164,14 @@ func TestALoadOvertakenByARevocationIsNotUsed(t *testing.T) {
 	t.Parallel()
 	kinds := map[string]keys.Type{
 		"DisableKey": keys.TypeKey, "ScheduleKeyDeletion": keys.TypeKey, "ScheduleVersionDeletion": keys.TypeVersion,
-		"ScheduleVaultDeletion": keys.TypeVault, "DeleteAlias": keys.TypeAlias, "UpdateAlias": keys.TypeAlias,
+		"DeleteMaterial": keys.TypeKey, "ScheduleVaultDeletion": keys.TypeVault, "DeleteAlias": keys.TypeAlias, "UpdateAlias": keys.TypeAlias,
 		"RemoveCredential": keys.TypeCredential, "SetCredentialDisabled": keys.TypeCredential,
 		"SetRole": keys.TypeCredential, "DeletePrincipal": keys.TypeCredential,
 	}
 	w := kmstest.New(t)
 	for _, r := range revocations() {
 		w.ParkLoadsOf("", keys.ID{}, nil)
-		s := newScene(t, w, newVault(t, w, "scene"))
-		s.giveAlias()
-		s.giveMember()
+		s := r.revocable(t, w)
 		if err := w.Forget(t.Context()); err != nil {
 			t.Fatal(err)
 		}

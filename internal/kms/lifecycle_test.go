@@ -71,6 +71,9 @@ func TestEachMethodFollowsTheLifecycle(t *testing.T) {
 			w := kmstest.New(t)
 			for _, m := range append(keyMethods(), dataMethods()...) {
 				s := newScene(t, w, newVault(t, w, "scene"))
+				if m.importing() {
+					s.imported()
+				}
 				if m.action == keys.CancelVersionDeletion {
 					m.prepare(s)
 				}

@@ -99,6 +99,9 @@ func (at *located) permit(who *identity.Caller, act keys.Action) (keys.State, er
 		}
 		return "", may(who, act, r)
 	}
+	if at.key.Hidden && !keys.ForHidden(act) {
+		return "", errHidden(act)
+	}
 	next, err := keys.KeyLifecycle.Step(act, at.state, at.key.Before)
 	if err == nil && next != at.state && at.vault.State == keys.PendingDeletion {
 		// The vault's schedule governs its keys until it is cancelled.

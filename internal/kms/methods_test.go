@@ -30,6 +30,8 @@ type scene struct {
 	alias   string       // of key, when a method wants one
 	foreign bool         // the caller names the keys as another tenant's
 
+	again kms.ImportMaterialRequest // of the material that key has, where it is imported
+
 	// What methods of identities are tried on, when one wants them.
 	work       keys.ID
 	member     kmstest.Tenant
@@ -117,6 +119,16 @@ func (m *method) needs() []keys.Action {
 	}
 }
 
+// importing reports whether m is about keys of imported material.
+func (m *method) importing() bool {
+	switch m.action {
+	case keys.ReadImportParameters, keys.ImportMaterial, keys.DeleteMaterial:
+		return true
+	default:
+		return false
+	}
+}
+
 func keyMethods() []method {
 	disabled := func(s *scene) {
 		if err := change(s.t, s.World, s.key.ID, keys.DisableKey); err != nil {
@@ -181,6 +193,17 @@ func keyMethods() []method {
 		{keys.ListAliases, "KeyAliases", nil, func(s *scene, c *kms.Call) error {
 			return second(s.KeyAliases(s.t.Context(), c, s.aesRef(), kms.Page{}))
 		}},
+		{keys.ReadImportParameters, "ImportParameters", nil, func(s *scene, c *kms.Call) error {
+			return second(s.ImportParameters(s.t.Context(), c, kms.ImportParametersRequest{Key: s.aesRef(), Spec: keys.SM2, Wrapping: keys.WrapSM2}))
+		}},
+		{keys.ImportMaterial, "ImportMaterial", nil, func(s *scene, c *kms.Call) error {
+			req := s.again
+			req.Key = s.aesRef()
+			return second(s.ImportMaterial(s.t.Context(), c, req))
+		}},
+		{keys.DeleteMaterial, "DeleteMaterial", nil, func(s *scene, c *kms.Call) error {
+			return second(s.DeleteMaterial(s.t.Context(), c, s.aesRef()))
+		}},
 	}
 }
 
@@ -223,6 +246,11 @@ func dataMethods() []method {
 		{keys.ReadPublicKey, "PublicKey", nil, func(s *scene, c *kms.Call) error {
 			_, _, err := s.PublicKey(s.t.Context(), c, s.ecRef(), kms.VersionRef{})
 			return err
+		}},
+		{keys.ExportKey, "ExportKey", nil, func(s *scene, c *kms.Call) error {
+			return second(s.ExportKey(s.t.Context(), c, kms.ExportKeyRequest{
+				Key: s.aesRef(), Wrapping: keys.WrapOAEPSHA256, PublicKey: rsaSPKI(s.t, s.Tenant),
+			}))
 		}},
 	}
 }
@@ -306,6 +334,14 @@ func (s *scene) loseVault() {
 	tamper(s.t, s.World, func(tx store.Tx) error {
 		return errors.Join(tx.Delete(&store.KEK{Owner: id, Generation: 1}), tx.Delete(&keys.Vault{ID: id}))
 	})
+}
+
+// imported makes the scene's key one of imported material.
+func (s *scene) imported() {
+	in := newImport(s.t, s.World, s.vault, keys.AES256)
+	in.bring(s.t, s.World, time.Time{})
+	s.again, s.key = in.request, seen(s.t, s.World, in.key)
+	s.old = version(s.t, s.World, in.key, 1)
 }
 
 func (s *scene) giveMember() {

@@ -200,7 +200,10 @@ func TestWhatANewKeyMayBe(t *testing.T) {
 		{"of an unknown spec", func(r *kms.NewKey) { r.Spec = "AES_512" }, keys.KindInvalid},
 		{"for signing", func(r *kms.NewKey) { r.Usages = keys.UsageSign }, keys.KindUnsupported},
 		{"for nothing", func(r *kms.NewKey) { r.Usages = 0 }, keys.KindUnsupported},
-		{"with material from outside", func(r *kms.NewKey) { r.Origin = keys.Imported }, keys.KindUnsupported},
+		{"of a key manager elsewhere", func(r *kms.NewKey) { r.Origin = keys.External }, keys.KindUnsupported},
+		{"with material from outside, on a curve", func(r *kms.NewKey) {
+			r.Origin, r.Spec, r.Usages = keys.Imported, keys.ECP256, keys.UsageSign
+		}, keys.KindUnsupported},
 		{"in an HSM", func(r *kms.NewKey) { r.Protection = keys.HSM }, keys.KindUnsupported},
 		{"with too many tags", func(r *kms.NewKey) {
 			r.Tags.Plain = map[string]string{}

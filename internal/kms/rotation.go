@@ -51,7 +51,7 @@ func (s *Service) rotateAtOnce(ctx context.Context, k *Key) *Key {
 
 // rotates refuses automatic rotation of keys that do not have it.
 func rotates(k *keys.Key, p *keys.Profile) error {
-	if k.Origin == keys.Generated && k.Spec.Rotates() && (k.Spec.Symmetric() || !p.AsymmetricRotationOnly) {
+	if mayRotate(k, p) && k.Spec.Rotates() && (k.Spec.Symmetric() || !p.AsymmetricRotationOnly) {
 		return nil
 	}
 	return &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "rotation", Hint: "keys of this spec or origin are not rotated automatically"}

@@ -106,12 +106,12 @@ func (s *Service) seedVersion(ctx context.Context, req SeedKey, sv SeedVersion, 
 	if err != nil {
 		return nil, keys.Invalid("material", err.Error())
 	}
-	var public []byte
+	material := engine.Material{Private: sv.Material}
 	if pub := opened.Public(); pub != nil {
-		public = pub.DER()
+		material.Public = pub.DER()
 	}
 	opened.Wipe()
-	return v, s.fillVersion(ctx, req.ID, vault, v, sv.Material, public)
+	return v, s.fillVersion(ctx, req.ID, vault, v, keys.Generated, material)
 }
 
 // FindKey reads any tenant's key with all its versions; for the server's administrator.

@@ -117,6 +117,8 @@ type Service struct {
 	tenants   sync.Map // tenantName → keys.ID; names are given for good, and read by data calls
 	guard     *clockGuard
 	held      atomic.Int64 // erasures that the clock guard holds back
+	remains   atomic.Bool  // something was erased since the last scrub
+	wrapping  sync.Map     // vault → *sync.Mutex, held while its wrapping key is made
 
 	fleet *fleet // nil where the store is this process's alone
 
@@ -128,7 +130,6 @@ type Service struct {
 	}
 
 	sweeping sync.Mutex // one sweep or clock move at a time
-	scrubbed bool       // nothing was erased since the last scrub; not known of the process before. Guarded by sweeping
 	expired  struct {
 		wall, domain time.Time // when expire last ran, guarded by sweeping
 	}
@@ -181,6 +182,7 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		s.backup.Spool = func() (Spool, error) { return cfg.Spool.New(s.maxBackup) }
 	}
 	cfg.Store.Observe(s.ring)
+	s.remains.Store(true) // the process before may have been killed between an erasure and its scrub
 	if err := s.join(ctx, cfg); err != nil {
 		return nil, err
 	}

@@ -55,10 +55,11 @@ func (s *Service) sweep(ctx context.Context) (done int, err error) {
 		}
 	}
 	s.held.Store(int64(w.held))
-	if !s.scrubbed {
-		err := s.store.Scrub(ctx)
-		s.scrubbed = err == nil
-		failed = errors.Join(failed, err)
+	if s.remains.Swap(false) {
+		if err := s.store.Scrub(ctx); err != nil {
+			s.remains.Store(true)
+			failed = errors.Join(failed, err)
+		}
 	}
 	return w.done, errors.Join(ctx.Err(), w.failed, failed, s.note(ctx), s.expire(ctx))
 }
@@ -91,7 +92,7 @@ func (w *sweeper) try(ctx context.Context, d *store.Due) {
 		return
 	}
 	if d.Kind != store.RotateKey {
-		w.s.scrubbed = false // even if it fails: part of it may be done
+		w.s.remains.Store(true) // even if it fails: part of it may be done
 	}
 	switch err := w.s.perform(ctx, d); {
 	case errors.Is(err, errNotDue):
@@ -193,6 +194,8 @@ func (s *Service) perform(ctx context.Context, d *store.Due) error {
 		return s.eraseKey(ctx, c, d.ID, d.Revision)
 	case store.EraseVault:
 		return s.eraseVault(ctx, c, d)
+	case store.ExpireMaterial:
+		return s.expireMaterial(ctx, c, d)
 	case store.RotateKey:
 		return s.rotateDue(ctx, c, d)
 	case store.DropVault:

@@ -15,8 +15,15 @@ import (
 
 // Rotate makes a new version of a key by hand; it becomes the primary.
 func (s *Service) Rotate(ctx context.Context, c *Call, ref KeyRef) (*Version, error) {
+	return s.rotate(ctx, c, ref, func(ctx context.Context, vault *keys.Vault, k *keys.Key, v *keys.Version) error {
+		return s.newVersion(ctx, k.ID, vault, k.Spec, v)
+	})
+}
+
+// rotate makes a version that next fills.
+func (s *Service) rotate(ctx context.Context, c *Call, ref KeyRef, next fill) (*Version, error) {
 	v := &keys.Version{}
-	prepare := func(ev *audit.Event) error { return s.prepareRotation(ctx, c, ev, ref, v) }
+	prepare := func(ev *audit.Event) error { return s.prepareRotation(ctx, c, ev, ref, v, next) }
 	return do(ctx, s, c, keys.Rotate, prepare, func(m *mutation) (*Version, error) {
 		at, err := m.rotatable(ref)
 		if err != nil {
@@ -26,7 +33,7 @@ func (s *Service) Rotate(ctx context.Context, c *Call, ref KeyRef) (*Version, er
 	})
 }
 
-func (s *Service) prepareRotation(ctx context.Context, c *Call, ev *audit.Event, ref KeyRef, v *keys.Version) error {
+func (s *Service) prepareRotation(ctx context.Context, c *Call, ev *audit.Event, ref KeyRef, v *keys.Version, next fill) error {
 	var at *located
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
 		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev}
@@ -39,7 +46,7 @@ func (s *Service) prepareRotation(ctx context.Context, c *Call, ev *audit.Event,
 	if v.ID, err = keys.NewID(s.rand); err != nil {
 		return err
 	}
-	return s.newVersion(ctx, at.key.ID, at.vault, at.key.Spec, v)
+	return next(ctx, at.vault, at.key, v)
 }
 
 // rotatable finds a key that may get a version by hand now.
@@ -53,7 +60,7 @@ func (m *mutation) rotatable(ref KeyRef) (*located, error) {
 		return nil, err
 	}
 	switch {
-	case k.Origin != keys.Generated:
+	case !mayRotate(k, p):
 		return nil, &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "origin", Action: keys.Rotate, Hint: "the material of this key comes from outside"}
 	case !k.Spec.Rotates():
 		return nil, &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "spec", Action: keys.Rotate, Hint: "a MAC does not name the version that made it: an HMAC key has one version only"}
@@ -70,6 +77,12 @@ func (m *mutation) rotatable(ref KeyRef) (*located, error) {
 		return at, nil
 	}
 	return at, m.quota(store.Counter{Type: keys.TypeVersion, Tenant: k.Tenant, Region: k.Region, Specs: asymmetricSpecs()}, p.AsymmetricVersions)
+}
+
+// mayRotate reports whether a key of its origin may have further versions. One whose material
+// has an end has only that.
+func mayRotate(k *keys.Key, p *keys.Profile) bool {
+	return k.Origin == keys.Generated || (k.Origin == keys.Imported && p.RotateImported && k.MaterialExpiresAt.IsZero())
 }
 
 func asymmetricSpecs() []keys.Spec {

@@ -27,19 +27,28 @@ func viewVault(v *keys.Vault, now time.Time) *Vault {
 	return &Vault{Vault: *v, State: state, ETag: etag(v.ID, v.Revision, state)}
 }
 
+// viewKey shows a key in its vault. A hidden one lies wherever its vault does.
 func viewKey(k *keys.Key, v *keys.Vault, now time.Time) *Key {
 	state := k.Effective(v, now)
-	return &Key{
+	out := &Key{
 		Key: *k, InVault: *v, State: state, DeleteAt: k.EffectiveDeleteAt(v),
 		ETag: etag(k.ID, k.Revision, state),
 	}
+	if k.Hidden {
+		out.Compartment = v.Compartment
+	}
+	return out
 }
 
-// viewVersion shows a version without its material. An erased key's versions are erased.
+// viewVersion shows a version without its material. An erased key's versions are erased; when a
+// key's material is over, so is the version's.
 func viewVersion(v *keys.Version, k *Key, now time.Time) *Version {
 	state := v.Effective(now)
-	if k.State == keys.Deleted {
+	switch {
+	case k.State == keys.Deleted:
 		state = keys.Deleted
+	case state == keys.Enabled && k.MaterialOver(now):
+		state = keys.PendingImport
 	}
 	out := &Version{Version: *v, OfKey: *k, State: state, ETag: etag(v.ID, v.Revision, state)}
 	out.Sealed, out.Fingerprint = nil, nil

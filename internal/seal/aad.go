@@ -23,6 +23,7 @@ const (
 	PurposeCursorKey     Purpose = "cursor-key"
 	PurposeImportWrapper Purpose = "import-wrapping-key"
 	PurposeArchive       Purpose = "archive-key" // the key of a backup, under the root key
+	PurposeFingerprint   Purpose = "material-fingerprint"
 )
 
 // AAD is the place of a sealed value. A box opens only at the place that it was sealed for.

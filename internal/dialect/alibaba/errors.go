@@ -44,6 +44,9 @@ var rows = []row{
 	{kind: keys.KindTooLarge, operation: "Encrypt", code: codeInvalid, message: "The specified parameter is invalid."},
 	{kind: keys.KindTooLarge, code: codeInvalid},
 	{kind: keys.KindCiphertext, code: codeInvalid},
+	{kind: keys.KindMaterial, code: codeInvalid},
+	{kind: keys.KindImportToken, code: codeInvalid},
+	{kind: keys.KindImportOver, code: codeInvalid},
 
 	{kind: keys.KindUnauthenticated, noun: keys.TypeCredential, code: codeAccessKeyNotFound},
 	{kind: keys.KindUnauthenticated, noun: keys.TypeSession, field: kms.SessionMalformed, code: codeToken},
@@ -81,6 +84,7 @@ var rows = []row{
 	{kind: keys.KindState, action: keys.ScheduleKeyDeletion, code: codeStateModified},
 	{kind: keys.KindState, action: keys.RestoreKey, code: codeStateModified},
 	{kind: keys.KindState, action: keys.CreateAlias, code: codeStateModified},
+	{kind: keys.KindState, action: keys.ImportMaterial, code: codeStateModified},
 	{kind: keys.KindState, state: keys.Disabled, code: codeDisabled},
 	{kind: keys.KindState, state: keys.PendingDeletion, code: codePendingDeletion},
 	{kind: keys.KindState, state: keys.PendingImport, code: codePendingImport},

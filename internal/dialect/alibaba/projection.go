@@ -69,7 +69,7 @@ func visibleSpecs() []keys.Spec {
 // listed and answered as not found.
 func Visible(k *keys.Key) bool {
 	switch {
-	case k.Origin == keys.External, nameOfSpec(k.Spec) == "":
+	case k.Hidden, k.Origin == keys.External, nameOfSpec(k.Spec) == "":
 		return false
 	}
 	return k.Usages != 0 && k.Spec.Usages().Has(k.Usages)

@@ -82,6 +82,9 @@ var errorTable = []row{
 	{kind: keys.KindLimit, status: http.StatusBadRequest, code: "LimitExceeded", text: "A service limit is exceeded"},
 	{kind: keys.KindThrottled, status: http.StatusTooManyRequests, code: "TooManyRequests", text: "Too many requests for the tenancy"},
 	{kind: keys.KindCiphertext, status: http.StatusBadRequest, code: codeInvalid, text: "The ciphertext cannot be decrypted with this key and associated data"},
+	{kind: keys.KindMaterial, status: http.StatusBadRequest, code: codeInvalid, text: "A parameter has a value that is not allowed{field}"},
+	{kind: keys.KindImportToken, status: http.StatusBadRequest, code: codeInvalid, text: "A parameter has a value that is not allowed{field}"},
+	{kind: keys.KindImportOver, status: http.StatusBadRequest, code: codeInvalid, text: "A parameter has a value that is not allowed{field}"},
 	{kind: keys.KindUnsupported, status: http.StatusBadRequest, code: codeInvalid, text: "The key does not support the request{field}"},
 	{kind: keys.KindAliasNotAllowed, status: http.StatusBadRequest, code: codeInvalid, text: "A parameter has a value that is not allowed{field}"},
 

@@ -10,6 +10,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	_ "embed"
 	"log/slog"
 	"path/filepath"
 	"sync"
@@ -131,6 +132,7 @@ func New(t testing.TB, opts ...Option) *World {
 		t.Fatalf("make seal: %v", err)
 	}
 	pool := engine.NewPool(rand.Reader, nil)
+	pool.Add(keys.RSA4096, engine.Material{Private: secret.Copy(rsa4096), Public: rsa4096Public()})
 	w.Config = kms.Config{
 		Store: w.Store, Seal: root, Audit: w.Audit, Pool: pool, Rand: rand.Reader, Wall: w.Clock.Now,
 		Log: slog.New(slog.DiscardHandler), Regions: []keys.Region{Region}, HSM: kms.SoftwareLabelled, Virtual: true,
@@ -197,6 +199,20 @@ func (w *World) newTenant(t testing.TB, name, account string, key *rsa.PrivateKe
 	return out
 }
 
+// rsa4096 is the first RSA-4096 key that a World makes, always the same: such keys take seconds
+// to make, and every vault whose wrapping key is asked for needs one.
+//
+//go:embed testdata/rsa4096.der
+var rsa4096 []byte
+
+var rsa4096Public = sync.OnceValue(func() []byte {
+	k, err := engine.Open(keys.RSA4096, secret.New(rsa4096))
+	if err != nil {
+		panic(err)
+	}
+	return k.Public().DER()
+})
+
 // pad makes the unique part of an OCID: 60 characters of its alphabet.
 func pad(s string) string {
 	for len(s) < 60 {
@@ -227,7 +243,9 @@ var Profile = keys.Profile{
 	VersionRetention: keys.Window{Min: 7 * keys.Day, Max: 30 * keys.Day, Default: 30 * keys.Day},
 	VaultRetention:   keys.Window{Min: 7 * keys.Day, Max: 30 * keys.Day, Default: 30 * keys.Day},
 	RotationInterval: keys.Window{Min: 7 * keys.Day, Max: 730 * keys.Day},
+	RotateImported:   true,
 	TokenLife:        keys.Day,
+	ImportTokenLife:  keys.Day,
 	MaxTags:          10,
 }
 
