@@ -67,9 +67,12 @@ func (m *mutation) alias(name string, act keys.Action) (*keys.Alias, error) {
 	if err != nil {
 		return nil, notFound(err, keys.TypeAlias)
 	}
-	k, err := store.LoadKey(m.tx, a.Key)
+	k, err := loadKeyView(m.tx, a.Key, m.now)
 	if err != nil {
 		return nil, err
+	}
+	if k.State == keys.Deleted { // its aliases went with it, swept away or not
+		return nil, keys.NotFound(keys.TypeAlias)
 	}
 	return a, m.may(act, identity.Resource{Tenant: a.Tenant, Vault: k.Vault})
 }
@@ -106,5 +109,27 @@ func (m *mutation) aliases(q store.AliasQuery, p Page) (*List[*keys.Alias], erro
 	if err != nil {
 		return nil, err
 	}
-	return &List[*keys.Alias]{Items: rows, Total: total}, nil
+	rows, err = m.living(rows)
+	return &List[*keys.Alias]{Items: rows, Total: total}, err
+}
+
+// living drops the aliases of keys whose retention is over: they are gone, swept away or not.
+func (m *mutation) living(rows []*keys.Alias) ([]*keys.Alias, error) {
+	gone := map[keys.ID]bool{}
+	var out []*keys.Alias
+	for _, a := range rows {
+		dead, known := gone[a.Key]
+		if !known {
+			k, err := loadKeyView(m.tx, a.Key, m.now)
+			if err != nil {
+				return nil, err
+			}
+			dead = k.State == keys.Deleted
+			gone[a.Key] = dead
+		}
+		if !dead {
+			out = append(out, a)
+		}
+	}
+	return out, nil
 }
