@@ -385,3 +385,59 @@ func FuzzOpenSM2(f *testing.F) {
 		}
 	})
 }
+
+// TestSM2SignatureForms: the one DER of numbers in [1, n-1] verifies, and nothing else does
+// (GB/T 32918.2 §7.1).
+func TestSM2SignatureForms(t *testing.T) {
+	t.Parallel()
+	k, n := sm2Sample(t), sm2ec.P256().Params().N
+	digest := k.Public().Digest(keys.SM2DSA, []byte("message digest"))
+	r := new(big.Int).SetBytes(unhex(t, "f5a03b0648d2c4630eeac513e1bb81a15944da3827d5b74143ac7eaceee720b3"))
+	s := new(big.Int).SetBytes(unhex(t, "b1b6aa29df212fd8763182bc0d421ca1bb9038fd1f7f42d4840b69c485bbc1aa"))
+	sum := func(a, b *big.Int) *big.Int { return new(big.Int).Add(a, b) }
+	less := func(a, b *big.Int) *big.Int { return new(big.Int).Sub(a, b) }
+	der := func(numbers ...*big.Int) []byte {
+		b, err := asn1.Marshal(numbers)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	zero, one := big.NewInt(0), big.NewInt(1)
+	good := der(r, s)
+	long := append([]byte{0x30, 0x81, good[1]}, good[2:]...)                                 // a length in two bytes
+	padded := append([]byte{0x30, good[1] + 1, 0x02, good[3] + 1, 0x00}, good[4:]...)        // a zero before r
+	negative := append([]byte{0x30, good[1] - 1, 0x02, good[3] - 1}, good[5:]...)            // r without its zero
+	indefinite := append(append([]byte{0x30, 0x80}, good[2:]...), 0x00, 0x00)                // BER
+	raw := append(r.FillBytes(make([]byte, sm2Size)), s.FillBytes(make([]byte, sm2Size))...) // r ‖ s
+	for name, c := range map[string]struct {
+		sig   []byte
+		valid bool
+	}{
+		"as the standard has it": {good, true},
+		"s negated":              {der(r, less(n, s)), false},
+		"r + n":                  {der(sum(r, n), s), false},
+		"s + n":                  {der(r, sum(s, n)), false},
+		"-r":                     {der(new(big.Int).Neg(r), s), false},
+		"r = 0":                  {der(zero, s), false},
+		"s = 0":                  {der(r, zero), false},
+		"r = n":                  {der(n, s), false},
+		"s = n":                  {der(r, n), false},
+		"both 0":                 {der(zero, zero), false},
+		"both 1":                 {der(one, one), false},
+		"r + s = n":              {der(r, less(n, r)), false},
+		"one number":             {der(r), false},
+		"three numbers":          {der(r, s, one), false},
+		"trailing byte":          {append(bytes.Clone(good), 0), false},
+		"long length":            {long, false},
+		"padded r":               {padded, false},
+		"r without its sign":     {negative, false},
+		"indefinite length":      {indefinite, false},
+		"r and s bare":           {raw, false},
+		"nothing":                {nil, false},
+	} {
+		if ok, err := k.Verify(keys.SM2DSA, digest, c.sig); ok != c.valid || err != nil {
+			t.Errorf("%s: %t, %v", name, ok, err)
+		}
+	}
+}
