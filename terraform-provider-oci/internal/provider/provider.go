@@ -157,5 +157,7 @@ func (p *ociProvider) Resources(context.Context) []func() resource.Resource {
 }
 
 func (p *ociProvider) DataSources(context.Context) []func() datasource.DataSource {
-	return []func() datasource.DataSource{}
+	return []func() datasource.DataSource{
+		kms.NewVaultData, kms.NewVaultsData, kms.NewKeyData, kms.NewKeysData, kms.NewKeyVersionData, kms.NewKeyVersionsData,
+	}
 }
