@@ -38,10 +38,10 @@ func (c *auditListCmd) Run(a *app) error {
 		for _, e := range all {
 			ev := auditEvent(e.Event)
 			rows = append(rows, []string{
-				strconv.FormatInt(e.Sequence, 10), ev["time"], ev["dialect"], ev["operation"], ev["outcome"], ev["principal"], ev["key"], ev["version"],
+				strconv.FormatInt(e.Sequence, 10), ev["time"], ev["dialect"], ev["operation"], ev["outcome"], ev["principal"], ev["session_name"], ev["key"], ev["version"],
 			})
 		}
-		a.table([]string{"NO", "TIME", "API", "OPERATION", "OUTCOME", "PRINCIPAL", "KEY", "VERSION"}, rows)
+		a.table([]string{"NO", "TIME", "API", "OPERATION", "OUTCOME", "PRINCIPAL", "SESSION", "KEY", "VERSION"}, rows)
 	})
 }
 
