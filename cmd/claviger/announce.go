@@ -71,6 +71,10 @@ func (d *devServer) ready() (*readyFile, error) {
 			AccessKeyID: f.AccessKeyID, AccessKeySecret: f.AccessKeySecret,
 		},
 	}
+	r.Regions = map[string]readyRegion{}
+	for i, region := range d.node.regions {
+		r.Regions[region.OCI] = readyRegion{VaultEndpoint: d.urlOf(i), RegionID: region.Alibaba, Endpoint: d.urlOf(i)}
+	}
 	if d.ca != nil {
 		r.CA = &readyCA{File: d.ca.file}
 	}
@@ -94,6 +98,9 @@ func (d *devServer) welcome(w io.Writer, r *readyFile) {
 	p("  OCI vault service  %s   %s", r.OCI.VaultEndpoint, r.OCI.Region)
 	p("  its first vault    %s   management and crypto", r.OCI.ManagementEndpoint)
 	p("  Alibaba KMS        %s   %s", r.Alibaba.Endpoint, r.Alibaba.RegionID)
+	for i, other := range d.node.regions[1:] {
+		p("  both, elsewhere    %s   %s, %s", d.urlOf(i+1), other.OCI, other.Alibaba)
+	}
 	p("  admin API          %s   also /healthz, /readyz, /metrics", r.Admin.Endpoint)
 	p("")
 	if d.Data == "" {

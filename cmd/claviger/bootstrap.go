@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"claviger/internal/dialect/admin"
@@ -36,6 +37,8 @@ type firstState struct {
 	AccessKeyID     string  `json:"accessKeyId"`
 	AccessKeySecret string  `json:"accessKeySecret"`
 	Vault           keys.ID `json:"vault"`
+
+	Regions []devRegion `json:"regions,omitempty"` // after the first
 }
 
 // bootstrap puts a seed into an empty dev server.
@@ -286,6 +289,9 @@ func (b *bootstrap) accessKeys(ctx context.Context, p *identity.Principal, wish 
 
 func (b *bootstrap) vault(ctx context.Context, t *seedTenant, tenant *keys.Tenant, v *seedVault, compartments map[string]string) error {
 	region := b.region(v.Region)
+	if !slices.Contains(b.node.service.Regions(), region) {
+		return fmt.Errorf("there is no region %s: give --region", region)
+	}
 	id := b.seed.id(v.ID, "tenant", t.Name, "vault", v.Name)
 	compartment, ok := compartments[v.Compartment]
 	if !ok {

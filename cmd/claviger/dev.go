@@ -34,6 +34,7 @@ type devCmd struct {
 	ReadyFile    string   `help:"Write addresses and credentials here once every listener accepts." placeholder:"FILE"`
 	Seed         string   `help:"Begin with the tenants, credentials and keys of this file." placeholder:"FILE"`
 	Limits       string   `help:"Throttle as the clouds do, or not: cloud, off." enum:"cloud,off" default:"off" placeholder:"MODE"`
+	Region       []string `help:"Serve this region too, beside us-ashburn-1/cn-hangzhou: us-phoenix-1, or us-phoenix-1/cn-beijing to say what each cloud calls it. Repeat for more." sep:"none" placeholder:"REGION"`
 	RequestHosts []string `help:"Hosts whose pre-authenticated requests may be carried out, such as http://127.0.0.1:9000." placeholder:"HOST"`
 	TLS          bool     `name:"tls" help:"Serve HTTPS, with a certificate of an authority made for this."`
 	LogLevel     string   `help:"What to log: debug, info, warn, error. Refused requests are logged at info." enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL"`
@@ -60,6 +61,7 @@ type devServer struct {
 	seed  *seed
 	ca    *devCA // nil without --tls
 	front *server.Endpoint
+	away  []*server.Endpoint // of the regions after the first
 	node  *node
 	first firstState
 	made  []string // what a first start has put into the data directory
@@ -166,6 +168,12 @@ func (d *devServer) open(ctx context.Context, undo *cleanup) error {
 	if err != nil {
 		return err
 	}
+	if err := d.regions(fresh); err != nil {
+		return err
+	}
+	if err := d.bindRegions(srv); err != nil {
+		return err
+	}
 	set := d.settings(srv)
 	if set.storage, err = d.openStorage(undo); err != nil {
 		return err
@@ -185,7 +193,23 @@ func (d *devServer) open(ctx context.Context, undo *cleanup) error {
 			return err
 		}
 	}
+	if err := d.serveRegions(); err != nil {
+		return err
+	}
 	return d.front.Serve(d.routes())
+}
+
+// regions adds the regions that are asked for to those of earlier runs, which are remembered.
+func (d *devServer) regions(fresh bool) error {
+	regions, added, err := addRegions(d.first.Regions, d.Region)
+	if err != nil {
+		return usageError{err}
+	}
+	d.first.Regions = regions
+	if fresh || !added {
+		return nil // the first state is written at the end of its making
+	}
+	return d.saveState()
 }
 
 // ended is a context that is over: what is left is broken off.
@@ -241,7 +265,7 @@ func (d *devServer) settings(srv *server.Server) settings {
 	}
 	return settings{
 		mode:       "dev",
-		regions:    []config.Region{{Name: "home", OCI: "us-ashburn-1", Alibaba: "cn-hangzhou"}},
+		regions:    d.allRegions(),
 		hsm:        kms.SoftwareLabelled,
 		tombstones: config.Default().Tombstones.Std(),
 		work:       config.Default().WorkRequests.Std(),
@@ -343,15 +367,16 @@ func (d *devServer) bootstrap(ctx context.Context, key func() (*apiKey, error)) 
 	if err := b.run(ctx); err != nil {
 		return err
 	}
-	if err := d.snapshot(ctx); err != nil {
+	if err := d.snapshot(ctx); err != nil || d.Data == "" {
 		return err
 	}
+	return d.saveState()
+}
+
+func (d *devServer) saveState() error {
 	text, err := json.MarshalIndent(d.first, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode state of dev: %w", err)
-	}
-	if d.Data == "" {
-		return nil
 	}
 	if err := writeAtomic(filepath.Join(d.dir, stateFile), append(text, '\n')); err != nil {
 		return fmt.Errorf("write state of dev: %w", err)
@@ -397,6 +422,4 @@ func (d *devServer) routes() *server.Front {
 }
 
 // url is the base URL of the APIs.
-func (d *devServer) url() string {
-	return d.front.Scheme() + "://" + net.JoinHostPort(d.host, strconv.Itoa(d.front.Port()))
-}
+func (d *devServer) url() string { return d.urlOf(0) }

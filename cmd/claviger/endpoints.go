@@ -14,27 +14,44 @@ import (
 	"claviger/internal/server"
 )
 
-// vaultEndpoints gives the service's vaults their base URLs.
+// vaultEndpoints gives the service's vaults and their replicas base URLs.
 type vaultEndpoints struct {
 	server.Vaults
-	handler func(*keys.Vault) http.Handler // set before the first vault is opened
+	handler        func(*keys.Vault) http.Handler // set before the first vault is opened
+	replicaHandler func(*keys.Replica) http.Handler
 
 	mu     sync.Mutex
-	owners map[string]keys.ID // guarded by mu; endpoint → the vault that answers there
+	owners map[string]keys.ID // guarded by mu; endpoint → the vault or replica that answers there
 }
 
 func newVaultEndpoints(v server.Vaults) *vaultEndpoints {
 	return &vaultEndpoints{Vaults: v, owners: map[string]keys.ID{}}
 }
 
-// open begins to answer for a vault.
-func (e *vaultEndpoints) open(v *keys.Vault) error {
-	if err := e.Vaults.Open(v.Endpoint, e.handler(v)); err != nil {
-		return fmt.Errorf("open endpoint of vault %s: %w", v.Name, err)
+// site is what answers at one endpoint.
+type site struct {
+	endpoint, name string // the name is for errors
+	owner          keys.ID
+	handler        func() http.Handler
+}
+
+func (e *vaultEndpoints) vaultSite(v *keys.Vault) site {
+	return site{v.Endpoint, v.Name, v.ID, func() http.Handler { return e.handler(v) }}
+}
+
+func (e *vaultEndpoints) replicaSite(r *keys.Replica) site {
+	name := fmt.Sprintf("%s (replica of %s)", r.ID, r.Vault)
+	return site{r.Endpoint, name, r.ID, func() http.Handler { return e.replicaHandler(r) }}
+}
+
+// open begins to answer at an endpoint.
+func (e *vaultEndpoints) open(s site) error {
+	if err := e.Vaults.Open(s.endpoint, s.handler()); err != nil {
+		return fmt.Errorf("open endpoint of vault %s: %w", s.name, err)
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.owners[v.Endpoint] = v.ID
+	e.owners[s.endpoint] = s.owner
 	return nil
 }
 
@@ -57,8 +74,8 @@ var _ kms.Endpoints = endpointsOf{}
 // endpointsOf is vaultEndpoints as the service wants it.
 type endpointsOf struct{ e *vaultEndpoints }
 
-func (o endpointsOf) Reserve(_ context.Context, vault keys.ID) (string, error) {
-	return o.e.Vaults.Reserve(vault.String())
+func (o endpointsOf) Reserve(_ context.Context, id keys.ID) (string, error) {
+	return o.e.Vaults.Reserve(id.String())
 }
 
 func (o endpointsOf) Claim(_ context.Context, vault keys.ID, had string) (string, error) {
@@ -67,56 +84,75 @@ func (o endpointsOf) Claim(_ context.Context, vault keys.ID, had string) (string
 
 func (o endpointsOf) Release(endpoint string) { o.e.close(endpoint) }
 
-func (o endpointsOf) Open(v *keys.Vault) error { return o.e.open(v) }
+func (o endpointsOf) Open(v *keys.Vault) error { return o.e.open(o.e.vaultSite(v)) }
 
 func (o endpointsOf) Close(v *keys.Vault) { o.e.close(v.Endpoint) }
+
+func (o endpointsOf) OpenReplica(r *keys.Replica) error { return o.e.open(o.e.replicaSite(r)) }
+
+func (o endpointsOf) CloseReplica(r *keys.Replica) { o.e.close(r.Endpoint) }
 
 // vaultURL is a vault's base URL.
 func (e *vaultEndpoints) vaultURL(v *keys.Vault) string { return e.URL(v.Endpoint) }
 
-// match opens the endpoints of the vaults that there are, tombstones included, and closes all
-// others.
-func (e *vaultEndpoints) match(vaults []*keys.Vault) error {
-	wanted := map[string]keys.ID{}
+// replicaURL is a replica's base URL.
+func (e *vaultEndpoints) replicaURL(r *keys.Replica) string { return e.URL(r.Endpoint) }
+
+// sites are the places of vaults and replicas.
+func (e *vaultEndpoints) sites(vaults []*keys.Vault, replicas []*keys.Replica) []site {
+	out := make([]site, 0, len(vaults)+len(replicas))
 	for _, v := range vaults {
-		wanted[v.Endpoint] = v.ID
+		out = append(out, e.vaultSite(v))
+	}
+	for _, r := range replicas {
+		out = append(out, e.replicaSite(r))
+	}
+	return out
+}
+
+// match opens the endpoints of the vaults and replicas that there are, tombstones included, and
+// closes all others.
+func (e *vaultEndpoints) match(sites []site) error {
+	wanted := map[string]keys.ID{}
+	for _, s := range sites {
+		wanted[s.endpoint] = s.owner
 	}
 	for _, endpoint := range e.Held() {
 		if e.owner(endpoint) != wanted[endpoint] {
 			e.close(endpoint)
 		}
 	}
-	return e.openMissing(vaults)
+	return e.openMissing(sites)
 }
 
-// follow opens the endpoints of the vaults that other nodes made, and closes those of vaults that
-// are gone. An endpoint that has no vault yet is about to get one.
-func (e *vaultEndpoints) follow(vaults []*keys.Vault) error {
+// follow opens the endpoints of what other nodes made, and closes those of what is gone. An
+// endpoint that has no owner yet is about to get one.
+func (e *vaultEndpoints) follow(sites []site) error {
 	there := map[keys.ID]bool{}
-	for _, v := range vaults {
-		there[v.ID] = true
+	for _, s := range sites {
+		there[s.owner] = true
 	}
 	for _, endpoint := range e.Held() {
 		if owner := e.owner(endpoint); !owner.IsZero() && !there[owner] {
 			e.close(endpoint)
 		}
 	}
-	return e.openMissing(vaults)
+	return e.openMissing(sites)
 }
 
-// openMissing makes every vault answer; one that cannot does not keep the others from it.
-func (e *vaultEndpoints) openMissing(vaults []*keys.Vault) (failed error) {
+// openMissing makes every site answer; one that cannot does not keep the others from it.
+func (e *vaultEndpoints) openMissing(sites []site) (failed error) {
 	held := map[string]bool{}
 	for _, endpoint := range e.Held() {
 		held[endpoint] = true
 	}
-	for _, v := range vaults {
-		if v.Endpoint == "" || held[v.Endpoint] {
+	for _, s := range sites {
+		if s.endpoint == "" || held[s.endpoint] {
 			continue // it answers, or is about to
 		}
-		err := e.Hold(v.Endpoint, v.Name)
+		err := e.Hold(s.endpoint, s.name)
 		if err == nil {
-			err = e.open(v)
+			err = e.open(s)
 		}
 		failed = errors.Join(failed, err)
 	}

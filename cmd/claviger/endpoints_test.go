@@ -15,7 +15,7 @@ import (
 	"claviger/internal/server"
 )
 
-// TestEndpointsMatch goes from one set of vaults to another, as a reset does. An endpoint that
+// TestEndpointsMatch goes from one set of vaults and replicas to another, as a reset does. An endpoint that
 // both have, for two vaults, must change hands.
 func TestEndpointsMatch(t *testing.T) {
 	t.Parallel()
@@ -23,6 +23,12 @@ func TestEndpointsMatch(t *testing.T) {
 	e := newVaultEndpoints(hosts)
 	e.handler = func(v *keys.Vault) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, v.Name) })
+	}
+	e.replicaHandler = func(r *keys.Replica) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "replica in "+string(r.Region)) })
+	}
+	replica := func(id byte, region, endpoint string) *keys.Replica {
+		return &keys.Replica{ID: keys.ID{id}, Region: keys.Region(region), Endpoint: endpoint}
 	}
 	vault := func(id byte, name, endpoint string) *keys.Vault {
 		return &keys.Vault{ID: keys.ID{id}, Name: name, Endpoint: endpoint}
@@ -43,15 +49,16 @@ func TestEndpointsMatch(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, step := range []struct {
-		vaults []*keys.Vault
-		want   map[string]string
+		vaults   []*keys.Vault
+		replicas []*keys.Replica
+		want     map[string]string
 	}{
-		{[]*keys.Vault{vault(1, "one", "a"), vault(2, "two", "b")}, map[string]string{"a": "one", "b": "two"}},
-		{[]*keys.Vault{vault(1, "one", "a"), vault(3, "three", "b"), vault(4, "four", "c")}, map[string]string{"a": "one", "b": "three", "c": "four"}},
-		{[]*keys.Vault{vault(2, "two", "b")}, map[string]string{"b": "two"}},
-		{nil, map[string]string{}},
+		{[]*keys.Vault{vault(1, "one", "a"), vault(2, "two", "b")}, []*keys.Replica{replica(5, "away", "d")}, map[string]string{"a": "one", "b": "two", "d": "replica in away"}},
+		{[]*keys.Vault{vault(1, "one", "a"), vault(3, "three", "b"), vault(4, "four", "d")}, []*keys.Replica{replica(6, "here", "c")}, map[string]string{"a": "one", "b": "three", "c": "replica in here", "d": "four"}},
+		{[]*keys.Vault{vault(2, "two", "b")}, nil, map[string]string{"b": "two"}},
+		{nil, nil, map[string]string{}},
 	} {
-		if err := e.match(step.vaults); err != nil {
+		if err := e.match(e.sites(step.vaults, step.replicas)); err != nil {
 			t.Fatal(err)
 		}
 		step.want[reserved] = ""

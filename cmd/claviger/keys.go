@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"claviger/internal/dialect/admin"
 )
@@ -198,10 +199,18 @@ func (c *vaultListCmd) Run(a *app) error {
 	return show(a, c.JSON, all, func() {
 		var rows [][]string
 		for _, v := range all {
-			rows = append(rows, []string{v.ID, v.Name, v.State, v.URL, stamp(v.CreatedAt)})
+			rows = append(rows, []string{v.ID, v.Name, v.State, v.URL, replicaOf(v.Replica), stamp(v.CreatedAt)})
 		}
-		a.table([]string{"ID", "NAME", "STATE", "URL", "CREATED"}, rows)
+		a.table([]string{"ID", "NAME", "STATE", "URL", "REPLICA", "CREATED"}, rows)
 	})
+}
+
+// replicaOf says where a vault's replica is, and its URL.
+func replicaOf(r *admin.Replica) string {
+	if r == nil {
+		return ""
+	}
+	return strings.TrimSpace(r.Region + " " + r.URL)
 }
 
 type vaultShowCmd struct {
@@ -222,6 +231,6 @@ func (c *vaultShowCmd) Run(a *app) error {
 	return show(a, c.JSON, v, func() {
 		a.fields("id", v.ID, "oci", v.Names["oci"], "name", v.Name, "state", v.State, "url", v.URL, "kind", v.Kind,
 			"default", yesNo(v.Default), "region", v.Region, "tenant", v.Tenant, "compartment", v.Compartment,
-			"created", stamp(v.CreatedAt), "deletion", stampOf(v.DeleteAt))
+			"replica", replicaOf(v.Replica), "created", stamp(v.CreatedAt), "deletion", stampOf(v.DeleteAt))
 	})
 }

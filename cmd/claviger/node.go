@@ -87,14 +87,15 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 	}
 	n.health = server.NewHealth(n.service.Ready, set.log)
 	n.oci = oci.New(oci.Config{
-		Service: n.service, Regions: ociNames, VaultURL: n.vaults.vaultURL, Now: time.Now, Rand: rand.Reader,
-		Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Hints: set.hints, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
+		Service: n.service, Regions: ociNames, VaultURL: n.vaults.vaultURL, ReplicaURL: n.vaults.replicaURL,
+		Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Hints: set.hints, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
 	})
 	n.alibaba = alibaba.New(alibaba.Config{
 		Service: n.service, Regions: alibabaNames, Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics,
 		Limiter: n.limiter("alibaba/"), Quotas: set.quotas, Hints: set.hints, XMLRoot: set.xmlRoot, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
 	})
 	n.vaults.handler = func(v *keys.Vault) http.Handler { return n.oci.VaultHandler(v.Region, v.ID) }
+	n.vaults.replicaHandler = n.oci.ReplicaHandler
 	n.gauges()
 	return n, nil
 }
@@ -173,31 +174,41 @@ func (n *node) admin(reset func(context.Context) error) http.Handler {
 	return admin.New(admin.Config{
 		Service: n.service, Token: n.token, Mode: n.mode, Version: version(), Now: time.Now, Rand: rand.Reader,
 		Naming: []admin.Naming{ociNaming{n.oci.Namer()}, alibabaNaming{alibabaNames}},
-		Log:    n.log, Metrics: n.metrics, VaultURL: n.vaults.vaultURL, Reset: reset,
+		Log:    n.log, Metrics: n.metrics, VaultURL: n.vaults.vaultURL, ReplicaURL: n.vaults.replicaURL, Reset: reset,
 		AddAccessKey: func(ctx context.Context, c *kms.Call, principal keys.ID) (*identity.CredentialRow, string, error) {
 			return addAccessKey(ctx, n.service, c, principal, rand.Reader)
 		},
 	})
 }
 
-// openVaults makes every vault answer, and makes the default vaults that are missing.
+// openVaults makes every vault and every replica answer, and makes the default vaults that are missing.
 func (n *node) openVaults(ctx context.Context) error {
-	vaults, err := n.service.AllVaults(ctx)
+	sites, err := n.sites(ctx)
 	if err != nil {
 		return err
 	}
-	if err := n.vaults.match(vaults); err != nil {
+	if err := n.vaults.match(sites); err != nil {
 		return err
 	}
 	return n.service.CompleteVaults(ctx, n.service.System("CompleteVaults"))
 }
 
-// matchVaults makes the vaults answer that other nodes made, and frees the endpoints of those that
+// sites are the places of all vaults and replicas.
+func (n *node) sites(ctx context.Context) ([]site, error) {
+	vaults, err := n.service.AllVaults(ctx)
+	if err != nil {
+		return nil, err
+	}
+	replicas, err := n.service.AllReplicas(ctx)
+	return n.vaults.sites(vaults, replicas), err
+}
+
+// matchVaults makes the vaults and replicas answer that other nodes made, and frees the endpoints of those that
 // they forgot.
 func (n *node) matchVaults(ctx context.Context) {
-	vaults, err := n.service.AllVaults(ctx)
+	sites, err := n.sites(ctx)
 	if err == nil {
-		err = n.vaults.follow(vaults)
+		err = n.vaults.follow(sites)
 	}
 	if err != nil {
 		n.log.ErrorContext(ctx, "answer for the vaults of other nodes", "error", err)

@@ -14,10 +14,18 @@ import (
 // readyFile tells programs how to reach a dev server. Its form is an interface: members are
 // added and never changed.
 type readyFile struct {
-	Admin   readyAdmin   `json:"admin"`
-	OCI     readyOCI     `json:"oci"`
-	Alibaba readyAlibaba `json:"alibaba"`
-	CA      *readyCA     `json:"ca,omitempty"` // with --tls
+	Admin   readyAdmin             `json:"admin"`
+	OCI     readyOCI               `json:"oci"`
+	Alibaba readyAlibaba           `json:"alibaba"`
+	Regions map[string]readyRegion `json:"regions"`      // by OCI's name; that of the members above among them
+	CA      *readyCA               `json:"ca,omitempty"` // with --tls
+}
+
+// readyRegion is where a region's APIs are.
+type readyRegion struct {
+	VaultEndpoint string `json:"vaultEndpoint"`   // of OCI
+	RegionID      string `json:"regionId"`        // at Alibaba
+	Endpoint      string `json:"alibabaEndpoint"` // of Alibaba
 }
 
 type readyAdmin struct {

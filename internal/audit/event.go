@@ -37,6 +37,8 @@ type Event struct {
 	SessionName string            `json:"session_name,omitempty"` // as who asked for it has called it
 	Tenant      keys.ID           `json:"tenant,omitzero"`        // owner of the thing asked for
 	Vault       keys.ID           `json:"vault,omitzero"`         //
+	Replica     keys.ID           `json:"replica,omitzero"`       // of the vault: through which it was asked for, or which it is about
+	Region      keys.Region       `json:"region,omitempty"`       // the replica's
 	Key         keys.ID           `json:"key,omitzero"`           //
 	Version     keys.ID           `json:"version,omitzero"`       //
 	FromKey     keys.ID           `json:"from_key,omitzero"`      // what a ciphertext was opened with that the call
@@ -69,6 +71,8 @@ func (e Event) AppendJSON(b []byte) []byte {
 	b = appendText(b, "session_name", e.SessionName)
 	b = appendID(b, "tenant", e.Tenant)
 	b = appendID(b, "vault", e.Vault)
+	b = appendID(b, "replica", e.Replica)
+	b = appendText(b, "region", string(e.Region))
 	b = appendID(b, "key", e.Key)
 	b = appendID(b, "version", e.Version)
 	b = appendID(b, "from_key", e.FromKey)

@@ -40,6 +40,7 @@ type Pipeline struct {
 	Service *kms.Service
 	Region  keys.Region
 	Vault   keys.ID          // zero on a region's endpoint
+	Replica keys.ID          // of Vault, in Region; zero elsewhere than on a replica's endpoint
 	Now     func() time.Time // request time
 	Log     *slog.Logger
 	Metrics Metrics
@@ -52,6 +53,7 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := p.Now()
 	x := &Exchange{Request: r, w: w}
 	x.Call.Dialect, x.Call.Region, x.Call.Vault = p.Wire.Dialect(), p.Region, p.Vault
+	x.Call.Replica = p.Replica
 	x.Call.Source = source(r)
 	defer x.Call.End()
 	x.Call.RequestID = p.Wire.RequestID(x)

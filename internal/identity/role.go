@@ -38,6 +38,9 @@ var roleActions = map[keys.Action][]Role{
 	keys.CancelVaultDeletion:   {Admin, Operator},
 	keys.BackupVault:           {Admin, Operator},
 	keys.RestoreVaultBackup:    {Admin, Operator},
+	keys.CreateReplica:         {Admin, Operator},
+	keys.DeleteReplica:         {Admin, Operator},
+	keys.ReadReplica:           {Admin, Operator, User, Auditor},
 
 	keys.CreateKey:               {Admin, Operator},
 	keys.ReadKey:                 {Admin, Operator, User, Auditor},

@@ -29,7 +29,7 @@ func rights() map[keys.Action]string {
 	out := map[keys.Action]string{keys.ExportKey: "admin", keys.ManageIdentity: "admin", keys.ReadIdentity: look, keys.ReadAudit: look, keys.Assume: "admin"}
 	for _, a := range []keys.Action{
 		keys.ReadVault, keys.ListVaults, keys.ReadKey, keys.ListKeys, keys.ListAliases, keys.ReadVersion, keys.ReadWork, keys.ListWork,
-		keys.ListVersions, keys.ReadPublicKey,
+		keys.ListVersions, keys.ReadPublicKey, keys.ReadReplica,
 	} {
 		out[a] = everybody
 	}
@@ -39,7 +39,7 @@ func rights() map[keys.Action]string {
 		keys.EnsureDisabled, keys.ScheduleKeyDeletion, keys.CancelKeyDeletion, keys.RestoreKey, keys.SetRotation,
 		keys.SetProtection, keys.TagKey, keys.Rotate, keys.CreateAlias, keys.UpdateAlias, keys.DeleteAlias,
 		keys.ScheduleVersionDeletion, keys.CancelVersionDeletion, keys.ReadImportParameters, keys.ImportMaterial, keys.DeleteMaterial,
-		keys.BackupVault, keys.BackupKey, keys.RestoreVaultBackup, keys.RestoreKeyBackup,
+		keys.BackupVault, keys.BackupKey, keys.RestoreVaultBackup, keys.RestoreKeyBackup, keys.CreateReplica, keys.DeleteReplica,
 	} {
 		out[a] = manage
 	}

@@ -28,6 +28,8 @@ const (
 	KindTooSoon         Kind = "too-soon"          // the minimum interval between versions is not over
 	KindLimit           Kind = "limit"             // a quota is exhausted: Noun
 	KindThrottled       Kind = "throttled"         // too many requests in a time
+	KindTransient       Kind = "transient"         // the thing is between two states: try again soon: Noun, State, Action
+	KindReadOnly        Kind = "read-only"         // a vault's replica takes no changes: they go to the vault's own region
 	KindRevision        Kind = "revision"          // if-match names another revision
 	KindToken           Kind = "token"             // an idempotency token was used otherwise or its result is gone
 	KindReplay          Kind = "replay"            // a signature nonce was used before
@@ -48,7 +50,7 @@ func Kinds() []Kind {
 	return []Kind{
 		KindMalformed, KindMissing, KindInvalid, KindTooLarge, KindUnauthenticated, KindDenied, KindNotFound,
 		KindRelatedNotFound, KindExists, KindState, KindPrimary, KindTooSoon, KindLimit, KindThrottled,
-		KindRevision, KindToken, KindReplay, KindCiphertext, KindMaterial, KindImportToken, KindImportOver, KindUnsupported, KindProtected,
+		KindTransient, KindReadOnly, KindRevision, KindToken, KindReplay, KindCiphertext, KindMaterial, KindImportToken, KindImportOver, KindUnsupported, KindProtected,
 		KindAliasNotAllowed, KindNotImplemented, KindUnavailable, KindInternal,
 	}
 }

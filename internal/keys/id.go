@@ -125,6 +125,7 @@ const (
 	TypePrincipal   Type = "principal"
 	TypeCredential  Type = "credential"
 	TypeVault       Type = "vault"
+	TypeReplica     Type = "replica"
 	TypeKey         Type = "key"
 	TypeVersion     Type = "keyversion"
 	TypeAlias       Type = "alias"

@@ -32,6 +32,9 @@ const (
 	UseVault              Action = "UseVault" // create or change something inside
 	BackupVault           Action = "BackupVault"
 	RestoreVaultBackup    Action = "RestoreVaultBackup"
+	CreateReplica         Action = "CreateReplica"
+	DeleteReplica         Action = "DeleteReplica"
+	ReadReplica           Action = "ReadReplica" // where the vault's replica is, and how far it has come
 )
 
 // Actions on keys.
@@ -132,6 +135,9 @@ var VaultLifecycle = Table{TypeVault, []Rule{
 	{ScheduleVaultDeletion, []State{Active}, PendingDeletion},
 	{CancelVaultDeletion, []State{PendingDeletion}, Active},
 	{BackupVault, []State{Active}, ""},
+	{CreateReplica, []State{Active}, ""},
+	{DeleteReplica, []State{Active, PendingDeletion}, ""},
+	{ReadReplica, []State{Active, PendingDeletion, Deleted}, ""},
 }}
 
 // KeyLifecycle is the state machine of keys; nothing else knows its rules.

@@ -37,6 +37,16 @@ wrapping keys, are only ever read.
 	} {
 		t.table.render(&b, t.title, t.states)
 	}
+	b.WriteString(`
+## Through a replica
+
+A replica is a vault's second endpoint, in another region. It has no state of its own: vault, keys
+and versions are what they are at home. These actions can be asked for through it, and no others:
+
+`)
+	for _, a := range throughReplica {
+		fmt.Fprintf(&b, "- %s\n", a)
+	}
 	return b.String()
 }
 

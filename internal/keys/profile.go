@@ -29,6 +29,8 @@ type Profile struct {
 
 	// SessionLife is how long a session may last; zero: up to the server's own maximum.
 	SessionLife Window
+	// Replicas shows a vault in the region of its replica too, as that replica.
+	Replicas bool
 
 	TokenLife       time.Duration // of idempotency tokens
 	ImportTokenLife time.Duration // from asking for the parameters of an import to importing

@@ -60,6 +60,7 @@ type Vault struct {
 	Endpoint                string    // what tells this vault's base URL apart: a port number or a host label; see the server
 	State                   State     // as stored; see Effective
 	DeleteAt                time.Time // while RESTORING: when the restore counts as given up
+	Replica                 ID        // the vault's replica; zero while it has none
 	Tags                    Tags
 	RestoredFrom            ID // the vault that a backup was made of; zero if it was never restored
 	RestoredAt              time.Time

@@ -43,7 +43,7 @@ func TestEachCallIsRecordedOnce(t *testing.T) {
 	for group, methods := range groups {
 		t.Run(group, func(t *testing.T) {
 			t.Parallel()
-			w := kmstest.New(t)
+			w := kmstest.New(t, kmstest.TwoRegions())
 			nobody := member(t, w, w.Tenant, "nobody", "", keys.ID{})
 			vault := newVault(t, w, "scene")
 			for _, m := range methods {
@@ -74,7 +74,7 @@ func TestEachCallIsRecordedOnce(t *testing.T) {
 						Principal: who.Principal, Credential: c.Who.Credential, Tenant: w.Tenant.ID,
 						Outcome: outcome, Source: "192.0.2.1", Context: map[string]string{"why": "audit"},
 						// Checked below, or of no interest here.
-						Vault: got.Vault, Key: got.Key, Version: got.Version, Reason: got.Reason, Revision: got.Revision,
+						Vault: got.Vault, Replica: got.Replica, Region: got.Region, Key: got.Key, Version: got.Version, Reason: got.Reason, Revision: got.Revision,
 						FromKey: got.FromKey, FromVersion: got.FromVersion,
 					}
 					if exported := strings.HasSuffix(m.name, "ExportDataKey"); exported {

@@ -19,7 +19,7 @@ func mayCall(act keys.Action) []identity.Role {
 		keys.ReEncrypt, keys.ExportDataKey:
 		return []identity.Role{identity.Admin, identity.User}
 	case keys.ReadKey, keys.ReadVersion, keys.ListVersions, keys.ReadPublicKey, keys.ListAliases, keys.ReadVault, keys.ListVaults, keys.ListKeys,
-		keys.ReadWork, keys.ListWork:
+		keys.ReadWork, keys.ListWork, keys.ReadReplica:
 		return identity.Roles()
 	case keys.ManageIdentity, keys.Assume, keys.ExportKey:
 		return []identity.Role{identity.Admin}
@@ -67,7 +67,7 @@ func TestEachMethodIsOpenToItsRolesOnly(t *testing.T) {
 	for group, methods := range groups {
 		t.Run(group, func(t *testing.T) {
 			t.Parallel()
-			w := kmstest.New(t)
+			w := kmstest.New(t, kmstest.TwoRegions())
 			vault, elsewhere := newVault(t, w, "scene"), newVault(t, w, "elsewhere")
 			type caller struct {
 				kmstest.Tenant
@@ -120,7 +120,7 @@ func TestOnlyTheServerItselfSeesEveryTenant(t *testing.T) {
 // one. It must answer as for something that is not there.
 func TestAnotherTenantLearnsNothing(t *testing.T) {
 	t.Parallel()
-	w := kmstest.New(t)
+	w := kmstest.New(t, kmstest.TwoRegions())
 	vault := newVault(t, w, "scene")
 	for _, m := range append(keyMethods(), dataMethods()...) {
 		for _, foreign := range []bool{false, true} {
@@ -304,7 +304,7 @@ func TestListsStayWithinTheTenant(t *testing.T) {
 // TestNobodyIsRefusedEverywhere calls every method without a caller.
 func TestNobodyIsRefusedEverywhere(t *testing.T) {
 	t.Parallel()
-	w := kmstest.New(t)
+	w := kmstest.New(t, kmstest.TwoRegions())
 	s := newScene(t, w, w.Tenant.Vault)
 	s.giveAlias()
 	s.giveMember()

@@ -19,6 +19,7 @@ type Call struct {
 	Source    string        // the client's address
 	Region    keys.Region   // the region whose endpoint was called
 	Vault     keys.ID       // the vault whose endpoint was called; zero on a region's endpoint
+	Replica   keys.ID       // the replica whose endpoint was called: of Vault, in Region; zero elsewhere
 	Profile   *keys.Profile // the dialect's numbers
 
 	// Who calls. A dialect sets it to the credential's caller once the signature verified.
@@ -110,6 +111,8 @@ type Vault struct {
 	keys.Vault
 	State keys.State
 	ETag  string
+	// Through is the replica by which the vault is seen: it lies in another region. Nil at home.
+	Through *keys.Replica
 }
 
 // Key is a key as seen at one moment, in its vault. State and DeleteAt are the effective ones.
@@ -119,6 +122,7 @@ type Key struct {
 	State    keys.State
 	DeleteAt time.Time
 	ETag     string
+	Through  bool // seen through its vault's replica
 }
 
 // RotationSuspended reports whether the key has a rotation policy that the key's or vault's

@@ -21,6 +21,8 @@ type mutation struct {
 	who *identity.Caller // as the transaction knows it, not as the request began
 	now time.Time
 	ev  *audit.Event
+
+	through *keys.Replica // by which the call sees the vault that it is about; nil at home
 }
 
 // result is what a mutation answers. It can be kept for a repeated idempotency token, and
@@ -147,6 +149,8 @@ func (s *Service) repeated(ev *audit.Event, t keys.Type, id keys.ID) error {
 	switch t {
 	case keys.TypeVault:
 		ev.Vault = id
+	case keys.TypeReplica:
+		ev.Replica = id
 	case keys.TypeKey:
 		ev.Key = id
 	case keys.TypeVersion:
@@ -249,6 +253,9 @@ func (s *Service) event(c *Call, act keys.Action) *audit.Event {
 	ev := &audit.Event{
 		Time: s.clock.Now(), Request: c.RequestID, Dialect: c.Dialect, Operation: c.Operation,
 		Action: act, Source: c.Source, Context: c.Context, Vault: c.Vault,
+	}
+	if !c.Replica.IsZero() {
+		ev.Replica, ev.Region = c.Replica, c.Region
 	}
 	if c.Who != nil {
 		ev.Principal, ev.Credential, ev.Tenant = c.Who.Principal, c.Who.Credential, c.Who.Tenant

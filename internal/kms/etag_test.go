@@ -63,7 +63,8 @@ func taggedThings() map[string]tagged {
 			}
 			return v.ETag, nil
 		}, func() []method {
-			return only(vaultMethods(), keys.UpdateVault, keys.MoveVault, keys.ScheduleVaultDeletion, keys.CancelVaultDeletion, keys.BackupVault)
+			return only(vaultMethods(), keys.UpdateVault, keys.MoveVault, keys.ScheduleVaultDeletion, keys.CancelVaultDeletion, keys.BackupVault,
+				keys.CreateReplica, keys.DeleteReplica)
 		}},
 	}
 }
@@ -76,7 +77,7 @@ func TestIfMatch(t *testing.T) {
 	for name, thing := range taggedThings() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := kmstest.New(t)
+			w := kmstest.New(t, kmstest.TwoRegions())
 			vault := newVault(t, w, "scene")
 			for _, m := range thing.methods() {
 				s := m.ready(t, w, vault)

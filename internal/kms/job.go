@@ -144,7 +144,7 @@ func (s *Service) startJob(c *Call, work keys.ID, t task) {
 	// The events of the end name who asked, though the request may be long over.
 	asked := &Call{
 		Dialect: c.Dialect, Operation: c.Operation, RequestID: c.RequestID, Source: c.Source,
-		Region: c.Region, Vault: c.Vault, Profile: c.Profile, Who: c.Who,
+		Region: c.Region, Vault: c.Vault, Replica: c.Replica, Profile: c.Profile, Who: c.Who,
 	}
 	s.work.left.Go(func() {
 		defer close(j.over)

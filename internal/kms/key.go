@@ -122,12 +122,15 @@ func (m *mutation) vaultForKey(id keys.ID) (*keys.Vault, error) {
 	if err != nil {
 		return nil, notFound(err, keys.TypeVault)
 	}
-	if m.who == nil || (!m.who.System() && (v.Tenant != m.who.Tenant || v.Region != m.c.Region)) {
+	if m.who == nil || (!m.who.System() && (v.Tenant != m.who.Tenant || !m.c.reaches(v))) {
 		return nil, keys.NotFound(keys.TypeVault)
 	}
 	m.ev.Tenant, m.ev.Vault = v.Tenant, v.ID
 	if err := m.may(keys.CreateKey, identity.Resource{Tenant: v.Tenant, Vault: v.ID}); err != nil {
 		return nil, err
+	}
+	if !m.c.Replica.IsZero() {
+		return nil, readOnly(keys.CreateKey)
 	}
 	_, err = keys.VaultLifecycle.Step(keys.UseVault, v.Effective(m.now), keys.Active)
 	return v, err
@@ -189,7 +192,7 @@ func (s *Service) Key(ctx context.Context, c *Call, ref KeyRef) (*Key, error) {
 		if err != nil {
 			return nil, err
 		}
-		return viewKey(at.key, at.vault, m.now), nil
+		return at.view(m.now), nil
 	})
 }
 
@@ -206,6 +209,12 @@ func (s *Service) Keys(ctx context.Context, c *Call, f KeyFilter, p Page) (*List
 		}
 		if err := m.may(keys.ListKeys, identity.Resource{Tenant: tenant, Vault: q.Vault}); err != nil {
 			return nil, err
+		}
+		if !c.Replica.IsZero() {
+			var err error
+			if q.Region, err = c.home(txLookup{m.tx}); err != nil {
+				return nil, notFound(err, keys.TypeVault)
+			}
 		}
 		if f.Compartment != "" {
 			var err error
@@ -283,6 +292,7 @@ func (m *mutation) viewKeys(rows []*keys.Key, f KeyFilter) ([]*Key, error) {
 			vaults[k.Vault] = v
 		}
 		view := viewKey(k, v, m.now)
+		view.Through = !m.c.Replica.IsZero()
 		if v.State == keys.Restoring || (f.HideDeleted && view.State == keys.Deleted) || (f.Match != nil && !f.Match(view)) {
 			continue
 		}

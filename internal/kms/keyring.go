@@ -253,7 +253,7 @@ func (r *keyring) retire(changes []store.Change) (held []*entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, ch := range changes {
-		if ch.Type == keys.TypeVault {
+		if ch.Type == keys.TypeVault || ch.Type == keys.TypeReplica {
 			r.vaults.Store(true)
 		}
 		switch ch.Type {
@@ -275,8 +275,9 @@ func (r *keyring) retire(changes []store.Change) (held []*entry) {
 			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeCredential || k.kind == keys.TypeSession }, held)
 		case keys.TypeGrant:
 			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeKey }, held)
-		case keys.TypeTenant, keys.TypeCompartment, keys.TypeWork, keys.TypeSession:
-			// Nothing of the former is remembered, and sessions are no records.
+		case keys.TypeTenant, keys.TypeCompartment, keys.TypeWork, keys.TypeReplica, keys.TypeSession:
+			// Nothing of the former is remembered (which replica a vault has, the vault says), and
+			// sessions are no records.
 		}
 	}
 	return held

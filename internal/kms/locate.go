@@ -27,6 +27,8 @@ type located struct {
 	grants []*keys.Grant
 	state  keys.State
 	noun   keys.Type // what the request named it by
+
+	replica bool // reached through the vault's replica
 }
 
 // noun is what a reference that leads nowhere did not find: whether an alias leads to nothing
@@ -57,9 +59,8 @@ func locate(l lookup, c *Call, who *identity.Caller, ref KeyRef, now time.Time) 
 	if err != nil {
 		return nil, notFound(err, ref.noun())
 	}
-	visible := who.System() || (k.Tenant == tenant && k.Region == c.Region)
 	switch {
-	case !visible,
+	case !who.System() && k.Tenant != tenant,
 		!c.Vault.IsZero() && k.Vault != c.Vault,
 		k.Tenant != who.Tenant && !who.System() && !ref.Foreign,
 		ref.Accept != nil && !ref.Accept(k):
@@ -69,6 +70,9 @@ func locate(l lookup, c *Call, who *identity.Caller, ref KeyRef, now time.Time) 
 	if err != nil {
 		return nil, err
 	}
+	if !who.System() && !c.reaches(v) {
+		return nil, keys.NotFound(ref.noun())
+	}
 	if v.State == keys.Restoring {
 		return nil, keys.NotFound(ref.noun()) // not before its vault is
 	}
@@ -76,17 +80,21 @@ func locate(l lookup, c *Call, who *identity.Caller, ref KeyRef, now time.Time) 
 	if ref.HideDeleted && state == keys.Deleted {
 		return nil, keys.NotFound(ref.noun())
 	}
-	return &located{key: k, vault: v, grants: grants, state: state, noun: ref.noun()}, nil
+	return &located{key: k, vault: v, grants: grants, state: state, noun: ref.noun(), replica: !c.Replica.IsZero()}, nil
 }
 
 func resolve(l lookup, c *Call, tenant keys.ID, ref KeyRef) (keys.ID, error) {
-	switch {
-	case ref.Alias != "":
-		return l.alias(tenant, c.Region, ref.Alias)
-	case ref.External != "":
-		return l.external(c.Dialect, keys.TypeKey, tenant, c.Region, ref.External)
+	if ref.Alias == "" && ref.External == "" {
+		return ref.ID, nil
 	}
-	return ref.ID, nil
+	region, err := c.home(l)
+	switch {
+	case err != nil:
+		return keys.ID{}, err
+	case ref.Alias != "":
+		return l.alias(tenant, region, ref.Alias)
+	}
+	return l.external(c.Dialect, keys.TypeKey, tenant, region, ref.External)
 }
 
 // permit authorizes act on the key and applies the key's lifecycle. A caller of another
@@ -101,6 +109,9 @@ func (at *located) permit(who *identity.Caller, act keys.Action) (keys.State, er
 	}
 	if at.key.Hidden && !keys.ForHidden(act) {
 		return "", errHidden(act)
+	}
+	if at.replica && !keys.ThroughReplica(act) {
+		return "", readOnly(act)
 	}
 	next, err := keys.KeyLifecycle.Step(act, at.state, at.key.Before)
 	if err == nil && next != at.state && at.vault.State == keys.PendingDeletion {
@@ -119,7 +130,7 @@ func versionOf(l lookup, c *Call, at *located, ref VersionRef, now time.Time) (*
 	switch {
 	case ref.External != "":
 		var err error
-		if id, err = l.external(c.Dialect, keys.TypeVersion, at.key.Tenant, c.Region, ref.External); err != nil {
+		if id, err = l.external(c.Dialect, keys.TypeVersion, at.key.Tenant, at.key.Region, ref.External); err != nil {
 			return nil, notFound(err, keys.TypeVersion)
 		}
 	case ref.IsZero():

@@ -28,6 +28,7 @@ type scene struct {
 	old     *kms.Version // of key, which has a newer one
 	sealed  []byte       // under key
 	alias   string       // of key, when a method wants one
+	replica keys.ID      // of the vault, when a method wants one
 	foreign bool         // the caller names the keys as another tenant's
 
 	again kms.ImportMaterialRequest // of the material that key has, where it is imported
@@ -97,6 +98,25 @@ func vaultIn(state keys.State) func(*scene) {
 func (s *scene) giveAlias() {
 	s.alias = "alias/" + s.key.ID.String()
 	must(s.t, s.World, func(c *kms.Call) error { return s.CreateAlias(s.t.Context(), c, s.alias, s.ref(s.key.ID)) })
+}
+
+func (s *scene) giveReplica() {
+	must(s.t, s.World, func(c *kms.Call) error {
+		r, err := s.CreateReplica(s.t.Context(), c, kms.VaultRef{ID: s.vault}, kmstest.Away)
+		if err == nil {
+			s.replica = r.Replica.ID
+		}
+		return err
+	})
+}
+
+func (s *scene) takeReplica() {
+	err := as(s.t, s.World, s.World.Tenant, func(c *kms.Call) error {
+		return second(s.DeleteReplica(s.t.Context(), c, kms.VaultRef{ID: s.vault}, kmstest.Away))
+	})
+	if err != nil && !keys.IsKind(err, keys.KindNotFound) {
+		s.t.Fatal(err)
+	}
 }
 
 // method is one use case: who may call it, and how it is called so that it succeeds.
@@ -278,6 +298,20 @@ func vaultMethods() []method {
 		}},
 		{keys.RestoreKeyBackup, "RestoreKeyBackup", (*scene).loseKey, func(s *scene, c *kms.Call) error {
 			return second(s.RestoreKeyBackup(s.t.Context(), c, bytes.NewReader(s.backup), nil))
+		}},
+		{keys.CreateReplica, "CreateReplica", (*scene).takeReplica, func(s *scene, c *kms.Call) error {
+			return second(s.CreateReplica(s.t.Context(), c, ref(s), kmstest.Away))
+		}},
+		{keys.DeleteReplica, "DeleteReplica", (*scene).giveReplica, func(s *scene, c *kms.Call) error {
+			return second(s.DeleteReplica(s.t.Context(), c, ref(s), kmstest.Away))
+		}},
+		{keys.ReadReplica, "Replicas", (*scene).giveReplica, func(s *scene, c *kms.Call) error {
+			_, _, err := s.Replicas(s.t.Context(), c, ref(s))
+			return err
+		}},
+		{keys.ReadReplica, "Replication", (*scene).giveReplica, func(s *scene, c *kms.Call) error {
+			c.Vault = s.vault
+			return second(s.Replication(s.t.Context(), c, s.replica))
 		}},
 		{keys.CreateKey, "CreateKey", nil, func(s *scene, c *kms.Call) error {
 			req := wish(keys.AES256)

@@ -213,12 +213,15 @@ func (x *restore) keysVault(m *mutation) error {
 	if err != nil {
 		return notFound(err, keys.TypeVault)
 	}
-	if !m.who.System() && (v.Tenant != m.who.Tenant || v.Region != m.c.Region) {
+	if !m.who.System() && (v.Tenant != m.who.Tenant || !m.c.reaches(v)) {
 		return keys.NotFound(keys.TypeVault)
 	}
 	m.ev.Tenant = v.Tenant
 	if err := m.may(x.action, identity.Resource{Tenant: v.Tenant, Vault: v.ID}); err != nil {
 		return err
+	}
+	if !x.c.Replica.IsZero() {
+		return readOnly(x.action)
 	}
 	x.vault, x.into = v, v.Compartment
 	_, err = keys.VaultLifecycle.Step(keys.UseVault, v.Effective(m.now), keys.Active)

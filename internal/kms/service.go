@@ -45,6 +45,11 @@ type Endpoints interface {
 	Open(v *keys.Vault) error
 	// Close stops answering and frees the endpoint; the vault's tombstone is gone.
 	Close(v *keys.Vault)
+	// OpenReplica begins to answer at the endpoint of a vault's replica, reserved with the
+	// replica's id. It goes on when the replica is taken away: every call is then refused.
+	OpenReplica(r *keys.Replica) error
+	// CloseReplica is Close for a replica.
+	CloseReplica(r *keys.Replica)
 }
 
 // Config is what a service is made of. Store, Seal, Audit, Pool, Rand, Wall, Log and Regions

@@ -379,6 +379,12 @@ func (e *endpoints) Open(v *keys.Vault) error {
 	return nil
 }
 
+func (e *endpoints) OpenReplica(r *keys.Replica) error {
+	return e.Open(&keys.Vault{Endpoint: r.Endpoint})
+}
+
+func (e *endpoints) CloseReplica(r *keys.Replica) { e.Release(r.Endpoint) }
+
 func (e *endpoints) Close(v *keys.Vault) { e.Release(v.Endpoint) }
 
 // TestEndpointComesBack restores a vault where its endpoint is free, where it is taken, and where

@@ -118,7 +118,7 @@ func (s *Service) expire(ctx context.Context) error {
 	s.expired.wall, s.expired.domain = wall, now
 	s.ring.dropOver(wall)
 	until := store.Expiry{Domain: now, Request: wall, Work: now.Add(-s.keepWork), Tombstones: now.Add(-s.tombs)}
-	vaults, err := s.endpointsOf(ctx, until.Tombstones)
+	leaving, err := s.endpointsOf(ctx, until.Tombstones)
 	if err != nil {
 		return err
 	}
@@ -132,31 +132,61 @@ func (s *Service) expire(ctx context.Context) error {
 			return err
 		}
 		if n == 0 {
-			return s.free(ctx, vaults)
+			return s.free(ctx, leaving)
 		}
 	}
 }
 
-// endpointsOf lists the erased vaults that are about to be forgotten and hold an endpoint.
-func (s *Service) endpointsOf(ctx context.Context, before time.Time) ([]*keys.Vault, error) {
-	if s.endpoints == nil {
-		return nil, nil
-	}
-	all, err := s.AllVaults(ctx)
-	return slices.DeleteFunc(all, func(v *keys.Vault) bool {
-		return v.Endpoint == "" || v.State != keys.Deleted || !v.DeleteAt.Before(before)
-	}), err
+// leaving are the tombstones that are about to be forgotten and hold an endpoint.
+type leaving struct {
+	vaults   []*keys.Vault
+	replicas []*keys.Replica
 }
 
-// free gives back the endpoints of those vaults that are forgotten by now.
-func (s *Service) free(ctx context.Context, vaults []*keys.Vault) error {
-	for _, v := range vaults {
-		err := s.store.View(ctx, func(tx store.Tx) error { return tx.Load(&keys.Vault{ID: v.ID}) })
-		switch {
-		case errors.Is(err, store.ErrNotFound):
-			s.endpoints.Close(v)
-		case err != nil:
+func (s *Service) endpointsOf(ctx context.Context, before time.Time) (out leaving, err error) {
+	if s.endpoints == nil {
+		return out, nil
+	}
+	err = s.store.View(ctx, func(tx store.Tx) (err error) {
+		if out.vaults, err = tx.Vaults(store.VaultQuery{}); err != nil {
 			return err
+		}
+		out.replicas, err = tx.Replicas(keys.ID{})
+		return err
+	})
+	stays := func(endpoint string, state keys.State, deleteAt time.Time) bool {
+		return endpoint == "" || state != keys.Deleted || !deleteAt.Before(before)
+	}
+	out.vaults = slices.DeleteFunc(out.vaults, func(v *keys.Vault) bool { return stays(v.Endpoint, v.State, v.DeleteAt) })
+	out.replicas = slices.DeleteFunc(out.replicas, func(r *keys.Replica) bool { return stays(r.Endpoint, r.State, r.DeleteAt) })
+	return out, err
+}
+
+// free gives back the endpoints of what is forgotten by now.
+func (s *Service) free(ctx context.Context, l leaving) error {
+	forgotten := func(rec store.Record) (bool, error) {
+		err := s.store.View(ctx, func(tx store.Tx) error { return tx.Load(rec) })
+		if errors.Is(err, store.ErrNotFound) {
+			return true, nil
+		}
+		return false, err
+	}
+	for _, v := range l.vaults {
+		gone, err := forgotten(&keys.Vault{ID: v.ID})
+		if err != nil {
+			return err
+		}
+		if gone {
+			s.endpoints.Close(v)
+		}
+	}
+	for _, r := range l.replicas {
+		gone, err := forgotten(&keys.Replica{ID: r.ID})
+		if err != nil {
+			return err
+		}
+		if gone {
+			s.endpoints.CloseReplica(r)
 		}
 	}
 	return nil
@@ -339,6 +369,15 @@ func (s *Service) eraseVault(ctx context.Context, c *Call, d *store.Due) error {
 			return errNotDue
 		}
 		m.ev.Tenant, m.ev.Vault = v.Tenant, v.ID
+		if !v.Replica.IsZero() {
+			r, err := store.LoadReplica(m.tx, v.Replica)
+			if err == nil {
+				err = m.buryReplica(r, v.DeleteAt)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		v.State, v.Tags = keys.Deleted, keys.Tags{}
 		return errors.Join(m.tx.Put(v), m.tx.Delete(&store.KEK{Owner: v.ID, Generation: firstGeneration}))
 	})

@@ -63,6 +63,7 @@ func loadToken[T result](tx store.Tx, c *Call, now time.Time) (out T, again bool
 type records struct {
 	At      time.Time
 	Vault   *keys.Vault
+	Replica *keys.Replica
 	Key     *keys.Key
 	Version *keys.Version // without its material
 	Work    *keys.WorkRequest
@@ -72,6 +73,8 @@ func resultOf[T result](r records) (out T) {
 	switch out := any(&out).(type) {
 	case **Vault:
 		*out = viewVault(r.Vault, r.At)
+	case **Replicated:
+		*out = &Replicated{Vault: viewVault(r.Vault, r.At), Replica: r.Replica, Work: r.Work}
 	case **Key:
 		*out = viewKey(r.Key, r.Vault, r.At)
 	case **Version:
@@ -90,6 +93,11 @@ func isErased(tx store.Tx, t keys.Type, id keys.ID, now time.Time) (bool, error)
 		var v *keys.Vault
 		if v, err = store.LoadVault(tx, id); err == nil {
 			state = v.Effective(now)
+		}
+	case keys.TypeReplica:
+		var r *keys.Replica
+		if r, err = store.LoadReplica(tx, id); err == nil {
+			state = r.State
 		}
 	case keys.TypeKey:
 		var k *Key

@@ -186,12 +186,21 @@ func (m *mutation) vault(ref VaultRef, act keys.Action) (*keys.Vault, keys.State
 	if ref.HideDeleted && v.Effective(m.now) == keys.Deleted {
 		return nil, "", keys.NotFound(keys.TypeVault)
 	}
-	if !m.who.System() && (v.Tenant != m.who.Tenant || v.Region != m.c.Region) || (ref.Accept != nil && !ref.Accept(v)) {
+	if !m.who.System() && v.Tenant != m.who.Tenant || (ref.Accept != nil && !ref.Accept(v)) {
 		return nil, "", keys.NotFound(keys.TypeVault)
+	}
+	if !m.who.System() && v.Region != m.c.Region {
+		if m.through, err = m.replicaHere(v); err != nil {
+			return nil, "", err
+		}
+		m.ev.Replica, m.ev.Region = m.through.ID, m.through.Region
 	}
 	m.ev.Tenant, m.ev.Vault = v.Tenant, v.ID
 	if err := m.may(act, identity.Resource{Tenant: v.Tenant, Vault: v.ID}); err != nil {
 		return nil, "", err
+	}
+	if m.through != nil && !keys.ThroughReplica(act) {
+		return nil, "", readOnly(act)
 	}
 	next, err := keys.VaultLifecycle.Step(act, v.Effective(m.now), keys.Active)
 	return v, next, err
@@ -202,7 +211,7 @@ func (m *mutation) vaultID(ref VaultRef) (keys.ID, error) {
 	if ref.External == "" {
 		return ref.ID, nil
 	}
-	id, err := txLookup{m.tx}.external(m.c.Dialect, keys.TypeVault, callerTenant(m.c), m.c.Region, ref.External)
+	id, err := m.vaultNamed(ref.External)
 	return id, notFound(err, keys.TypeVault)
 }
 
@@ -234,12 +243,14 @@ func (s *Service) Vault(ctx context.Context, c *Call, ref VaultRef) (*Vault, err
 		if err != nil {
 			return nil, err
 		}
-		return viewVault(v, m.now), nil
+		view := viewVault(v, m.now)
+		view.Through = m.through
+		return view, nil
 	})
 }
 
 // Vaults lists the vaults of a compartment, or of the whole tenant when compartment is "",
-// in the call's region.
+// in the call's region; for dialects that show replicas also those that have their replica there.
 func (s *Service) Vaults(ctx context.Context, c *Call, compartment string, p Page) (*List[*Vault], error) {
 	return read(ctx, s, c, keys.ListVaults, func(m *mutation) (*List[*Vault], error) {
 		tenant := callerTenant(c)
@@ -259,13 +270,22 @@ func (s *Service) Vaults(ctx context.Context, c *Call, compartment string, p Pag
 			return nil, err
 		}
 		rows, err := m.tx.Vaults(q)
+		if err == nil && c.Profile.Replicas {
+			rows, err = m.withReplicated(rows, q)
+		}
 		if err != nil {
 			return nil, err
 		}
 		rows, more := cut(rows, p.Limit)
 		out := &List[*Vault]{Total: -1}
 		for _, v := range rows {
-			out.Items = append(out.Items, viewVault(v, m.now))
+			view := viewVault(v, m.now)
+			if v.Region != c.Region {
+				if view.Through, err = m.replicaHere(v); err != nil {
+					return nil, err
+				}
+			}
+			out.Items = append(out.Items, view)
 		}
 		if more {
 			last := rows[len(rows)-1]

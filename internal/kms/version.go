@@ -123,7 +123,7 @@ func (s *Service) Version(ctx context.Context, c *Call, ref KeyRef, vref Version
 			return nil, err
 		}
 		m.ev.Version = v.ID
-		return viewVersion(v, viewKey(at.key, at.vault, m.now), m.now), nil
+		return viewVersion(v, at.view(m.now), m.now), nil
 	})
 }
 
@@ -155,7 +155,7 @@ func (s *Service) Versions(ctx context.Context, c *Call, ref KeyRef, p Page, hid
 		if hideDeleted {
 			out.Total -= at.key.Erased
 		}
-		key := viewKey(at.key, at.vault, m.now)
+		key := at.view(m.now)
 		for _, v := range rows {
 			if view := viewVersion(v, key, m.now); !hideDeleted || view.State != keys.Deleted {
 				out.Items = append(out.Items, view)

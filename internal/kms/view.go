@@ -40,6 +40,13 @@ func viewKey(k *keys.Key, v *keys.Vault, now time.Time) *Key {
 	return out
 }
 
+// view shows a located key as the call sees it.
+func (at *located) view(now time.Time) *Key {
+	k := viewKey(at.key, at.vault, now)
+	k.Through = at.replica
+	return k
+}
+
 // viewVersion shows a version without its material. An erased key's versions are erased; when a
 // key's material is over, so is the version's.
 func viewVersion(v *keys.Version, k *Key, now time.Time) *Version {

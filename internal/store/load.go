@@ -18,6 +18,9 @@ func LoadCompartment(tx Tx, id keys.ID) (*keys.Compartment, error) {
 // LoadVault loads a vault by its ID.
 func LoadVault(tx Tx, id keys.ID) (*keys.Vault, error) { return load(tx, &keys.Vault{ID: id}) }
 
+// LoadReplica loads a vault's replica by its ID.
+func LoadReplica(tx Tx, id keys.ID) (*keys.Replica, error) { return load(tx, &keys.Replica{ID: id}) }
+
 // LoadKey loads a key by its ID.
 func LoadKey(tx Tx, id keys.ID) (*keys.Key, error) { return load(tx, &keys.Key{ID: id}) }
 

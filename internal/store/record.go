@@ -80,6 +80,7 @@ type Mark struct {
 type VaultQuery struct {
 	Tenant      keys.ID
 	Region      keys.Region
+	ReplicaIn   keys.Region // vaults whose replica is there
 	Compartment keys.ID
 	OnlyDefault bool
 	HideDeleted bool

@@ -86,9 +86,9 @@ type Observer interface {
 }
 
 // Record is a pointer to one of the stored types: *keys.Tenant, *keys.Compartment,
-// *keys.Vault, *keys.Key, *keys.Version, *keys.Alias, *keys.Grant, *keys.WorkRequest,
-// *identity.Principal, *identity.Binding, *identity.CredentialRow, *KEK, *Setting, *ExternalID,
-// *Token, *Nonce.
+// *keys.Vault, *keys.Replica, *keys.Key, *keys.Version, *keys.Alias, *keys.Grant,
+// *keys.WorkRequest, *identity.Principal, *identity.Binding, *identity.CredentialRow, *KEK,
+// *Setting, *ExternalID, *Token, *Nonce.
 type Record any
 
 // Tx is one transaction.
@@ -110,8 +110,8 @@ type Tx interface {
 	//
 	// What says whose and what kind a record is stays as it was inserted, as do its creation
 	// time, an ordinal and a credential's name: changing them is an error. A vault, key or
-	// version that is PENDING_DELETION or DELETED has a DeleteAt, which for a tombstone is
-	// when it was erased. A DELETED one stays so; a version then has neither Sealed nor Fingerprint,
+	// version that is PENDING_DELETION or DELETED, and a replica that is DELETED, has a DeleteAt,
+	// which for a tombstone is when it was erased. A DELETED one stays so; a version then has neither Sealed nor Fingerprint,
 	// a vault or key no Tags. A version that is PENDING_IMPORT has no Sealed.
 	// A record's parents (tenant, vault, key, principal) are put before it.
 	Put(rec Record) error
@@ -127,6 +127,9 @@ type Tx interface {
 	Grants(key keys.ID) ([]*keys.Grant, error)
 	ExternalIDs(id keys.ID) ([]*ExternalID, error)
 	Vaults(VaultQuery) ([]*keys.Vault, error)
+	// Replicas lists a tenant's replicas of vaults, or everybody's for the zero ID, tombstones
+	// included, in the order of their creation.
+	Replicas(tenant keys.ID) ([]*keys.Replica, error)
 	Keys(KeyQuery) ([]*keys.Key, error)
 	Versions(VersionQuery) ([]*keys.Version, error)
 	Aliases(AliasQuery) ([]*keys.Alias, error)

@@ -48,6 +48,8 @@ type Options struct {
 	Limits string // "cloud" or "off"; empty for the server's own default
 	Seed   string // path of a seed file; empty for none
 	TLS    bool
+
+	Regions []string // further ones, as --region takes them
 }
 
 func (o Options) args(ready string) []string {
@@ -63,6 +65,9 @@ func (o Options) args(ready string) []string {
 	}
 	if o.TLS {
 		args = append(args, "--tls")
+	}
+	for _, r := range o.Regions {
+		args = append(args, "--region", r)
 	}
 	return args
 }

@@ -4,10 +4,18 @@ package live
 
 // Ready is the ready file: everything that a client needs to reach a process started by Start.
 type Ready struct {
-	Admin   AdminAccess   `json:"admin"`
-	OCI     OCIAccess     `json:"oci"`
-	Alibaba AlibabaAccess `json:"alibaba"`
-	CA      CAAccess      `json:"ca"`
+	Admin   AdminAccess       `json:"admin"`
+	OCI     OCIAccess         `json:"oci"`
+	Alibaba AlibabaAccess     `json:"alibaba"`
+	CA      CAAccess          `json:"ca"`
+	Regions map[string]Region `json:"regions"` // by OCI's name
+}
+
+// Region is where a region's APIs are.
+type Region struct {
+	VaultEndpoint   string `json:"vaultEndpoint"`
+	RegionID        string `json:"regionId"`
+	AlibabaEndpoint string `json:"alibabaEndpoint"`
 }
 
 // CAAccess names the certificate authority of a server with TLS; it is empty without.

@@ -63,6 +63,8 @@ type Config struct {
 
 	// VaultURL is a vault's base URL.
 	VaultURL func(*keys.Vault) string
+	// ReplicaURL is the base URL of a vault's replica.
+	ReplicaURL func(*keys.Replica) string
 	// AddAccessKey makes an access key and answers its secret, which is stored nowhere in the clear.
 	AddAccessKey func(ctx context.Context, c *kms.Call, principal keys.ID) (row *identity.CredentialRow, secret string, err error)
 	// Reset takes everything back to the first state; nil outside of dev.

@@ -28,6 +28,8 @@ var problems = map[keys.Kind]struct {
 	keys.KindTooSoon:         {http.StatusConflict, "too-soon"},
 	keys.KindLimit:           {http.StatusConflict, "limit"},
 	keys.KindThrottled:       {http.StatusTooManyRequests, "throttled"},
+	keys.KindTransient:       {http.StatusConflict, "transient"},
+	keys.KindReadOnly:        {http.StatusForbidden, "read-only"},
 	keys.KindRevision:        {http.StatusPreconditionFailed, "revision"},
 	keys.KindToken:           {http.StatusConflict, "token"},
 	keys.KindReplay:          {http.StatusConflict, "replay"},

@@ -171,10 +171,14 @@ func (a *API) vaults(ctx context.Context, c *kms.Call, r *vaultsRequest) (*List[
 	for _, t := range tenants {
 		wanted[t.ID] = true
 	}
+	replicas, err := a.replicas(ctx)
+	if err != nil {
+		return nil, err
+	}
 	out := &List[*Vault]{Items: []*Vault{}}
 	for _, v := range all {
 		if wanted[v.Tenant] {
-			out.Items = append(out.Items, a.vaultOf(v))
+			out.Items = append(out.Items, a.vaultOf(v, replicas[v.Replica]))
 		}
 	}
 	return out, nil
@@ -189,10 +193,27 @@ func (a *API) vault(ctx context.Context, _ *kms.Call, r *vaultRequest) (*Vault, 
 	if err != nil {
 		return nil, err
 	}
-	return a.vaultOf(v), nil
+	replicas, err := a.replicas(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.vaultOf(v, replicas[v.Replica]), nil
 }
 
-func (a *API) vaultOf(v *keys.Vault) *Vault {
+func (a *API) replicas(ctx context.Context) (map[keys.ID]*keys.Replica, error) {
+	all, err := a.service.AllReplicas(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out := map[keys.ID]*keys.Replica{}
+	for _, r := range all {
+		out[r.ID] = r
+	}
+	return out, nil
+}
+
+// vaultOf shows a vault, and its replica unless that is nil.
+func (a *API) vaultOf(v *keys.Vault, r *keys.Replica) *Vault {
 	out := &Vault{
 		ID: v.ID.String(), Names: a.names(func(n Naming) string { return n.Vault(v) }),
 		Tenant: v.Tenant.String(), Region: string(v.Region), Compartment: v.Compartment.String(), Name: v.Name,
@@ -201,6 +222,12 @@ func (a *API) vaultOf(v *keys.Vault) *Vault {
 	}
 	if a.cfg.VaultURL != nil {
 		out.URL = a.cfg.VaultURL(v)
+	}
+	if r != nil {
+		out.Replica = &Replica{ID: r.ID.String(), Region: string(r.Region), CreatedAt: r.CreatedAt}
+		if a.cfg.ReplicaURL != nil {
+			out.Replica.URL = a.cfg.ReplicaURL(r)
+		}
 	}
 	return out
 }

@@ -75,9 +75,18 @@ type Vault struct {
 	Kind        string     `json:"kind"`
 	Default     bool       `json:"default,omitempty"`
 	URL         string     `json:"url,omitempty"` // management and crypto endpoint
+	Replica     *Replica   `json:"replica,omitempty"`
 	State       string     `json:"state"`
 	CreatedAt   time.Time  `json:"createdAt"`
 	DeleteAt    *time.Time `json:"deleteAt,omitempty"`
+}
+
+// Replica is a vault's endpoint in another region, at which it can be read and used.
+type Replica struct {
+	ID        string    `json:"id"`
+	Region    string    `json:"region"`
+	URL       string    `json:"url,omitempty"`
+	CreatedAt time.Time `json:"createdAt"`
 }
 
 // Alias is a second name of a key.

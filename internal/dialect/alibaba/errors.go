@@ -56,6 +56,7 @@ var rows = []row{
 	{kind: keys.KindReplay, code: codeNonceUsed},
 	{kind: keys.KindDenied, operation: opAssumeRole, code: codeRoleDenied},
 	{kind: keys.KindDenied, code: codeNoPermission},
+	{kind: keys.KindReadOnly, code: codeNoPermission}, // replicas show in the other dialect only
 
 	{kind: keys.KindNotFound, operation: "TagResources", code: codeResourceIDNotFound},
 	{kind: keys.KindNotFound, operation: "UntagResources", code: codeResourceIDNotFound},
@@ -115,6 +116,7 @@ var rows = []row{
 	{kind: keys.KindNotImplemented, code: codeUnsupported},
 
 	// No Alibaba operation has if-match or idempotency tokens; a lost race is worth a retry.
+	{kind: keys.KindTransient, code: codeStateUnavailable},
 	{kind: keys.KindRevision, code: codeUnavailable},
 	{kind: keys.KindToken, code: codeUnavailable},
 	{kind: keys.KindUnavailable, code: codeUnavailable},

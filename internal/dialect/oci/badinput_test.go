@@ -42,6 +42,8 @@ func badValues(kind string) map[any]string {
 		out[long], out["x"], out["ocid1.keyversion.oc1.iad.aaaa.aaaa.aaaa"] = "404 NotAuthorizedOrNotFound", "404 NotAuthorizedOrNotFound", "404 NotAuthorizedOrNotFound"
 	case "enum":
 		out[""], out["NOPE"], out["aes"], out[long] = invalid, invalid, invalid, invalid
+	case "region":
+		out[""], out["NOPE"], out["home"], out[testRegion], out[long] = absent, invalid, invalid, invalid, invalid
 	case "base64":
 		out[notUTF8] = invalid // nothing outside of base64 is, whatever it is
 		out["!!!!"], out["YQ"+"="], out["YWJj\nZGVm"], out[strings.Repeat("A", 8000)] = invalid, invalid, invalid, invalid
@@ -105,15 +107,28 @@ func goods(r *rig) map[string]good {
 			path: "/20180608/vaults", body: map[string]any{"compartmentId": tenancy, "displayName": "v", "vaultType": "DEFAULT"},
 			fields: with(labels, map[string]string{"compartmentId": "compartment!", "displayName": "name!", "vaultType": "enum!"}),
 		},
-		"GetWorkRequest":         {path: "/20160918/workRequests/{work}"},
-		"ListWorkRequestErrors":  {path: "/20160918/workRequests/{work}/errors", query: notes, fields: noteFields},
-		"ListWorkRequestLogs":    {path: "/20160918/workRequests/{work}/logs", query: notes, fields: noteFields},
-		"ListWorkRequests":       {path: "/20160918/workRequests", query: map[string]string{"compartmentId": tenancy}, fields: map[string]string{"compartmentId": "compartment!", "limit": "query", "page": "query"}},
-		"GetVault":               {path: "/20180608/vaults/{vault}"},
-		"ListVaults":             {path: "/20180608/vaults", query: list, fields: listFields},
-		"UpdateVault":            {path: "/20180608/vaults/{vault}", body: map[string]any{}, fields: labels},
-		"ScheduleVaultDeletion":  {path: "/20180608/vaults/{vault}/actions/scheduleDeletion", body: map[string]any{}, fields: schedule},
-		"CancelVaultDeletion":    {path: "/20180608/vaults/{vault}/actions/cancelDeletion"},
+		"GetWorkRequest":        {path: "/20160918/workRequests/{work}"},
+		"ListWorkRequestErrors": {path: "/20160918/workRequests/{work}/errors", query: notes, fields: noteFields},
+		"ListWorkRequestLogs":   {path: "/20160918/workRequests/{work}/logs", query: notes, fields: noteFields},
+		"ListWorkRequests":      {path: "/20160918/workRequests", query: map[string]string{"compartmentId": tenancy}, fields: map[string]string{"compartmentId": "compartment!", "limit": "query", "page": "query"}},
+		"GetVault":              {path: "/20180608/vaults/{vault}"},
+		"ListVaults":            {path: "/20180608/vaults", query: list, fields: listFields},
+		"UpdateVault":           {path: "/20180608/vaults/{vault}", body: map[string]any{}, fields: labels},
+		"ScheduleVaultDeletion": {path: "/20180608/vaults/{vault}/actions/scheduleDeletion", body: map[string]any{}, fields: schedule},
+		"CancelVaultDeletion":   {path: "/20180608/vaults/{vault}/actions/cancelDeletion"},
+		"CreateVaultReplica": {
+			path: "/20180608/vaults/{vault}/actions/createReplica", body: map[string]any{"replicaRegion": awayRegion},
+			fields: map[string]string{"replicaRegion": "region!", "replicaVaultMetadata": "external"},
+		},
+		"DeleteVaultReplica": {
+			path: "/20180608/vaults/{vault}/actions/deleteReplica", body: map[string]any{"replicaRegion": awayRegion},
+			fields: map[string]string{"replicaRegion": "text!"},
+		},
+		"ListVaultReplicas": {
+			path: "/20180608/vaults/{vault}/actions/listReplicas", query: map[string]string{"limit": "10"},
+			fields: map[string]string{"limit": "query", "page": "query", "sortBy": "query", "sortOrder": "query"},
+		},
+		"GetReplicationStatus":   {vault: true, path: "/20180608/replicaOperations/00000000-0000-0000-0000-000000000001/status"},
 		"ChangeVaultCompartment": {path: "/20180608/vaults/{vault}/actions/changeCompartment", body: move, fields: moveFields},
 		"CreateKey": {
 			vault: true, path: "/20180608/keys", body: map[string]any{"compartmentId": tenancy, "displayName": "k", "keyShape": shape},

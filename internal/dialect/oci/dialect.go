@@ -18,12 +18,14 @@ type Config struct {
 	Service  *kms.Service
 	Regions  map[keys.Region]string   // the core's regions → OCI's names of them
 	VaultURL func(*keys.Vault) string // base URL of a vault, without a slash at the end
-	Now      func() time.Time         // request time: the machine's
-	Rand     io.Reader                // of request ids; safe for concurrent use
-	Log      *slog.Logger
-	Metrics  dialect.Metrics  // nil: nobody listens
-	Limiter  *dialect.Limiter // nil: no request is throttled; see [CloudRates]
-	Hints    bool             // show hints to every caller, not only to admins
+	// ReplicaURL is the base URL of a vault's replica, without a slash at the end.
+	ReplicaURL func(*keys.Replica) string
+	Now        func() time.Time // request time: the machine's
+	Rand       io.Reader        // of request ids; safe for concurrent use
+	Log        *slog.Logger
+	Metrics    dialect.Metrics  // nil: nobody listens
+	Limiter    *dialect.Limiter // nil: no request is throttled; see [CloudRates]
+	Hints      bool             // show hints to every caller, not only to admins
 	// SoftwareHSM tells that keys of protection HSM are kept in software: answers about them
 	// then carry [dialect.ProtectionHeader].
 	SoftwareHSM bool
@@ -52,21 +54,27 @@ func New(cfg Config) *Dialect {
 // RegionHandler answers on a region's base URL: the vault service. It looks at the request's
 // target as it was sent, so nothing may clean paths or redirect before it.
 func (d *Dialect) RegionHandler(region keys.Region) http.Handler {
-	return d.handler(region, keys.ID{})
+	return d.handler(region, keys.ID{}, keys.ID{})
 }
 
 // VaultHandler answers on a vault's base URL: management and crypto. Like [Dialect.RegionHandler]
 // it must see the target as it was sent.
 func (d *Dialect) VaultHandler(region keys.Region, vault keys.ID) http.Handler {
-	return d.handler(region, vault)
+	return d.handler(region, vault, keys.ID{})
 }
 
-func (d *Dialect) handler(region keys.Region, vault keys.ID) http.Handler {
+// ReplicaHandler answers on a replica's base URL, as [Dialect.VaultHandler] does on a vault's.
+func (d *Dialect) ReplicaHandler(r *keys.Replica) http.Handler {
+	return d.handler(r.Region, r.Vault, r.ID)
+}
+
+func (d *Dialect) handler(region keys.Region, vault, replica keys.ID) http.Handler {
 	return &dialect.Pipeline{
 		Wire:    &wire{d: d, vault: !vault.IsZero()},
 		Service: d.kms,
 		Region:  region,
 		Vault:   vault,
+		Replica: replica,
 		Now:     d.cfg.Now,
 		Log:     d.cfg.Log,
 		Metrics: d.cfg.Metrics,

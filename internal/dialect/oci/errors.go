@@ -39,8 +39,10 @@ const (
 const (
 	codeInvalid  = "InvalidParameter"
 	codeConflict = "Conflict"
-	codeUnknown  = "NotAuthorizedOrNotFound"
-	codeInternal = "InternalServerError"
+	// codeTransient is what clients try again by themselves.
+	codeTransient = "IncorrectState"
+	codeUnknown   = "NotAuthorizedOrNotFound"
+	codeInternal  = "InternalServerError"
 )
 
 const textInternal = "Internal Server Error"
@@ -50,7 +52,7 @@ const textInternal = "Internal Server Error"
 // " not present in ", "not found" or "status code: 404", so no other error says that.
 //
 // Conflicts with a settled state are Conflict and never IncorrectState: clients retry the latter
-// and count it towards their circuit breakers.
+// and count it towards their circuit breakers. It is for what is about to change by itself.
 var errorTable = []row{
 	{kind: keys.KindMalformed, status: http.StatusBadRequest, code: "CannotParseRequest", text: "The request could not be parsed{field}"},
 	{kind: keys.KindMissing, status: http.StatusBadRequest, code: "MissingParameter", text: "A required parameter is missing{field}"},
@@ -70,6 +72,9 @@ var errorTable = []row{
 	{kind: keys.KindRelatedNotFound, status: http.StatusBadRequest, code: "RelatedResourceNotAuthorizedOrNotFound", text: "Authorization failed or a resource that the request refers to is unknown{field}"},
 	{kind: keys.KindExists, status: http.StatusConflict, code: "NotAuthorizedOrResourceAlreadyExists", text: "Authorization failed or the resource already exists"},
 
+	{kind: keys.KindReadOnly, status: http.StatusForbidden, code: "NotAllowed", text: "The vault is a replica: the operation must be sent to the vault's own region"},
+	{kind: keys.KindTransient, status: http.StatusConflict, code: codeTransient, text: "The {noun} is in lifecycle state {state}, which is about to change; try again"},
+	{kind: keys.KindState, noun: keys.TypeReplica, status: http.StatusConflict, code: codeConflict, text: "The vault has a replica in another region"},
 	{kind: keys.KindState, noun: keys.TypeVault, state: keys.Active, action: keys.ScheduleVaultDeletion, status: http.StatusConflict, code: codeConflict, text: "The vault holds a key whose deletion is scheduled for a later time"},
 	{kind: keys.KindState, state: keys.Deleted, crypto: true, status: http.StatusNotFound, code: codeUnknown, text: textCryptoNotFound},
 	{kind: keys.KindState, status: http.StatusConflict, code: codeConflict, text: "The {noun} is in lifecycle state {state}, which does not allow the operation"},
@@ -196,6 +201,8 @@ func nounName(t keys.Type) string {
 		return "key"
 	case keys.TypeVersion:
 		return "key version"
+	case keys.TypeReplica:
+		return "replica"
 	default:
 		return "resource"
 	}

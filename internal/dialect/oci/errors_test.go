@@ -17,7 +17,7 @@ import (
 var documented = map[string]bool{
 	"400 CannotParseRequest": true, "400 InvalidParameter": true, "400 MissingParameter": true, "400 LimitExceeded": true,
 	"400 RelatedResourceNotAuthorizedOrNotFound": true, "401 NotAuthenticated": true, "404 NotAuthorizedOrNotFound": true,
-	"404 NotFound": true, "405 MethodNotAllowed": true, "409 Conflict": true, "409 InvalidatedRetryToken": true,
+	"404 NotFound": true, "405 MethodNotAllowed": true, "409 Conflict": true, "409 InvalidatedRetryToken": true, "409 IncorrectState": true, "403 NotAllowed": true,
 	"409 NotAuthorizedOrResourceAlreadyExists": true, "412 NoEtagMatch": true, "413 RequestEntityTooLarge": true,
 	"429 TooManyRequests": true, "500 InternalServerError": true, "501 MethodNotImplemented": true, "503 ServiceUnavailable": true,
 }
@@ -78,7 +78,7 @@ func TestOnlyNotFoundSoundsLikeIt(t *testing.T) {
 func TestNothingSettledIsRetried(t *testing.T) {
 	t.Parallel()
 	for _, r := range errorTable {
-		if r.code == "IncorrectState" || r.code == "LockConflict" {
+		if (r.code == codeTransient) != (r.kind == keys.KindTransient) || r.code == "LockConflict" {
 			t.Errorf("%s answers %s", r.kind, r.code)
 		}
 	}

@@ -24,7 +24,7 @@ type keyModel struct {
 	TimeCreated                 string                       `json:"timeCreated"`
 	TimeOfDeletion              *string                      `json:"timeOfDeletion"`
 	RestoredFromKeyID           *string                      `json:"restoredFromKeyId"`
-	ReplicaDetails              *string                      `json:"replicaDetails"`
+	ReplicaDetails              *replicaDetails              `json:"replicaDetails"`
 	IsPrimary                   bool                         `json:"isPrimary"`
 	IsAutoRotationEnabled       bool                         `json:"isAutoRotationEnabled"`
 	AutoKeyRotationDetails      *rotationModel               `json:"autoKeyRotationDetails"`
@@ -69,7 +69,8 @@ func (d *Dialect) key(ctx context.Context, k *kms.Key, err error) (one, error) {
 		ID: d.namer.KeyName(&k.Key), CompartmentID: compartment, VaultID: d.namer.VaultName(&k.InVault), DisplayName: displayName(&k.Key),
 		KeyShape:       keyShapeModel{Algorithm: sh.algorithm, Length: sh.length, CurveID: textOrNull(sh.curve)},
 		ProtectionMode: nameOf(protectionModes, k.Protection), LifecycleState: stateName(k.State),
-		TimeCreated: timeText(k.CreatedAt), TimeOfDeletion: deletionTime(k.DeleteAt), IsPrimary: true,
+		TimeCreated: timeText(k.CreatedAt), TimeOfDeletion: deletionTime(k.DeleteAt),
+		ReplicaDetails: replicaOf(&k.InVault), IsPrimary: !k.Through,
 		IsAutoRotationEnabled: k.Rotation.Interval != 0, AutoKeyRotationDetails: rotation(k.Rotation),
 		FreeformTags: freeform(k.Tags), DefinedTags: defined(k.Tags),
 	}

@@ -12,26 +12,20 @@ import (
 
 // keyVersionModel is KeyVersion. isPrimary is about replicas: it does not mark the current version.
 type keyVersionModel struct {
-	ID                          string              `json:"id"`
-	CompartmentID               string              `json:"compartmentId"`
-	TimeCreated                 string              `json:"timeCreated"`
-	VaultID                     string              `json:"vaultId"`
-	KeyID                       string              `json:"keyId"`
-	IsPrimary                   bool                `json:"isPrimary"`
-	LifecycleState              string              `json:"lifecycleState"`
-	Origin                      string              `json:"origin"`
-	PublicKey                   *string             `json:"publicKey"`
-	ReplicaDetails              versionReplicaModel `json:"replicaDetails"`
-	RestoredFromKeyVersionID    *string             `json:"restoredFromKeyVersionId"`
-	TimeOfDeletion              *string             `json:"timeOfDeletion"`
-	ExternalKeyReferenceDetails *string             `json:"externalKeyReferenceDetails"`
-	IsAutoRotated               bool                `json:"isAutoRotated"`
-}
-
-// versionReplicaModel is KeyVersionReplicaDetails. Oracle's service sends it with a null inside
-// where there is no replica.
-type versionReplicaModel struct {
-	ReplicationID *string `json:"replicationId"`
+	ID                          string         `json:"id"`
+	CompartmentID               string         `json:"compartmentId"`
+	TimeCreated                 string         `json:"timeCreated"`
+	VaultID                     string         `json:"vaultId"`
+	KeyID                       string         `json:"keyId"`
+	IsPrimary                   bool           `json:"isPrimary"`
+	LifecycleState              string         `json:"lifecycleState"`
+	Origin                      string         `json:"origin"`
+	PublicKey                   *string        `json:"publicKey"`
+	ReplicaDetails              replicaDetails `json:"replicaDetails"`
+	RestoredFromKeyVersionID    *string        `json:"restoredFromKeyVersionId"`
+	TimeOfDeletion              *string        `json:"timeOfDeletion"`
+	ExternalKeyReferenceDetails *string        `json:"externalKeyReferenceDetails"`
+	IsAutoRotated               bool           `json:"isAutoRotated"`
 }
 
 // keyVersionSummary is KeyVersionSummary.
@@ -70,8 +64,11 @@ func (d *Dialect) version(ctx context.Context, v *kms.Version, err error) (one, 
 	}
 	s := d.versionSummary(v, compartment)
 	model := keyVersionModel{
-		ID: s.ID, CompartmentID: s.CompartmentID, TimeCreated: s.TimeCreated, VaultID: s.VaultID, KeyID: s.KeyID, IsPrimary: true,
+		ID: s.ID, CompartmentID: s.CompartmentID, TimeCreated: s.TimeCreated, VaultID: s.VaultID, KeyID: s.KeyID, IsPrimary: !v.OfKey.Through,
 		LifecycleState: s.LifecycleState, Origin: s.Origin, TimeOfDeletion: s.TimeOfDeletion, IsAutoRotated: s.IsAutoRotated,
+	}
+	if r := replicaOf(&v.OfKey.InVault); r != nil {
+		model.ReplicaDetails = *r
 	}
 	if len(v.PublicKey) > 0 {
 		text := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: v.PublicKey}))

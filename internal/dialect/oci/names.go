@@ -55,6 +55,16 @@ func (n *Namer) region(r keys.Region) regionName {
 // Region is the region's OCI name.
 func (n *Namer) Region(r keys.Region) string { return n.region(r).name }
 
+// regionNamed is the region with an OCI name; false when there is none.
+func (n *Namer) regionNamed(name string) (keys.Region, bool) {
+	for region, r := range n.regions {
+		if r.name == name {
+			return region, true
+		}
+	}
+	return "", false
+}
+
 // VaultName is a vault's OCID.
 func (n *Namer) VaultName(v *keys.Vault) string { return n.vaultName(v.Region, v.ID) }
 

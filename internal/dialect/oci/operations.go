@@ -51,14 +51,13 @@ func (d *Dialect) sections() []section {
 
 // Why operations are not supported.
 const (
-	noBackup      = "backup and restore of vaults and keys"
-	noReplication = "replication between regions"
-	noImport      = "import of key material"
-	noExport      = "export of key material"
-	noUsage       = "counts of a vault's keys"
-	noMTLS        = "mutual TLS for vaults"
-	noEKM         = "keys in a third party's key manager"
-	noHSMCluster  = "dedicated HSM clusters"
+	noBackup     = "backup and restore of vaults and keys"
+	noImport     = "import of key material"
+	noExport     = "export of key material"
+	noUsage      = "counts of a vault's keys"
+	noMTLS       = "mutual TLS for vaults"
+	noEKM        = "keys in a third party's key manager"
+	noHSMCluster = "dedicated HSM clusters"
 )
 
 // op builds a row of an operation that is supported. A request that cannot be decoded, or a
@@ -82,11 +81,11 @@ func (d *Dialect) vaultOperations() []operation {
 		{Operation: op("CancelVaultDeletion", "POST "+vault+"/actions/cancelDeletion", provWrite, keys.CancelVaultDeletion, d.cancelVaultDeletion), headers: both},
 		{Operation: op("ChangeVaultCompartment", "POST "+vault+"/actions/changeCompartment", provWrite, keys.MoveVault, d.changeVaultCompartment), headers: both},
 		{Operation: op("CreateVault", "POST "+vaults, provWrite, keys.CreateVault, d.createVault), headers: retryToken},
-		gap("CreateVaultReplica", "POST "+vault+"/actions/createReplica", noReplication, onRegion),
-		gap("DeleteVaultReplica", "POST "+vault+"/actions/deleteReplica", noReplication, onRegion),
+		{Operation: op("CreateVaultReplica", "POST "+vault+"/actions/createReplica", provWrite, keys.CreateReplica, d.createVaultReplica), headers: both},
+		{Operation: op("DeleteVaultReplica", "POST "+vault+"/actions/deleteReplica", provWrite, keys.DeleteReplica, d.deleteVaultReplica), headers: both},
 		{Operation: op("GetVault", "GET "+vault, provRead, keys.ReadVault, d.getVault)},
 		gap("GetVaultUsage", "GET "+vault+"/usage", noUsage, onRegion),
-		gap("ListVaultReplicas", "GET "+vault+"/actions/listReplicas", noReplication, onRegion),
+		{Operation: op("ListVaultReplicas", "GET "+vault+"/actions/listReplicas", provWrite, keys.ReadReplica, d.listVaultReplicas), headers: both, query: listQuery},
 		{Operation: op("ListVaults", "GET "+vaults, provRead, keys.ListVaults, d.listVaults), query: list},
 		gap("RestoreVaultFromFile", "POST "+vaults+"/actions/restoreFromFile", noBackup, onRegion),
 		gap("RestoreVaultFromObjectStore", "POST "+vaults+"/actions/restoreFromObjectStore", noBackup, onRegion),
@@ -110,7 +109,7 @@ func (d *Dialect) managementOperations() []operation {
 		{Operation: op("EnableKey", "POST "+key+"/actions/enable", mgmtWrite, keys.EnableKey, d.enableKey), headers: both},
 		{Operation: op("GetKey", "GET "+key, mgmtRead, keys.ReadKey, d.getKey)},
 		{Operation: op("GetKeyVersion", "GET "+version, mgmtRead, keys.ReadVersion, d.getKeyVersion)},
-		gap("GetReplicationStatus", "GET /20180608/replicaOperations/{replicationId}/status", noReplication, onManagement),
+		{Operation: op("GetReplicationStatus", "GET /20180608/replicaOperations/{replicationId}/status", unlimited, keys.ReadReplica, d.getReplicationStatus)},
 		gap("GetWrappingKey", "GET /20180608/wrappingKeys", noImport, onManagement),
 		gap("ImportKey", "POST "+base+"/import", noImport, onManagement),
 		gap("ImportKeyVersion", "POST "+key+"/keyVersions/import", noImport, onManagement),

@@ -34,6 +34,7 @@ func Profile() *keys.Profile {
 		VersionRetention: retention,
 		VaultRetention:   retention,
 		RotationInterval: keys.Window{Min: 60 * keys.Day, Max: 365 * keys.Day},
+		Replicas:         true,
 		TokenLife:        keys.Day,
 	}
 }

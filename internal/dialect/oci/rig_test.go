@@ -27,7 +27,10 @@ import (
 	"claviger/internal/store"
 )
 
-const testRegion = "us-ashburn-1"
+const (
+	testRegion = "us-ashburn-1"
+	awayRegion = "eu-frankfurt-1" // of a rig on a world of two regions
+)
 
 // rig is the dialect on real sockets: a region's, and one for each vault that is asked for.
 type rig struct {
@@ -36,7 +39,7 @@ type rig struct {
 	region  *httptest.Server
 
 	mu     sync.Mutex
-	vaults map[keys.ID]*httptest.Server // guarded by mu
+	vaults map[keys.ID]*httptest.Server // guarded by mu; of replicas too
 }
 
 // newRig makes a rig; change, which may be nil, changes the dialect's configuration.
@@ -49,7 +52,8 @@ func newRigOn(t testing.TB, w *kmstest.World, change func(*Config)) *rig {
 	t.Helper()
 	r := &rig{World: w, vaults: map[keys.ID]*httptest.Server{}}
 	cfg := Config{
-		Service: r.Service, Regions: map[keys.Region]string{kmstest.Region: testRegion}, VaultURL: r.vaultURL,
+		Service: r.Service, Regions: map[keys.Region]string{kmstest.Region: testRegion, kmstest.Away: awayRegion},
+		VaultURL: r.vaultURL, ReplicaURL: r.replicaURL,
 		Now: r.Clock.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler), Hints: true, SoftwareHSM: true,
 	}
 	if change != nil {
@@ -73,6 +77,15 @@ func (r *rig) vaultURL(v *keys.Vault) string {
 		r.vaults[v.ID] = httptest.NewServer(r.dialect.VaultHandler(v.Region, v.ID))
 	}
 	return r.vaults[v.ID].URL
+}
+
+func (r *rig) replicaURL(replica *keys.Replica) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.vaults[replica.ID] == nil {
+		r.vaults[replica.ID] = httptest.NewServer(r.dialect.ReplicaHandler(replica))
+	}
+	return r.vaults[replica.ID].URL
 }
 
 // vault is the base URL of a tenant's default vault.

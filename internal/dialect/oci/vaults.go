@@ -13,12 +13,12 @@ import (
 // vaultModel is Vault; its first half is VaultSummary.
 type vaultModel struct {
 	vaultSummary
-	WrappingKeyID       string  `json:"wrappingkeyId"`
-	TimeOfDeletion      *string `json:"timeOfDeletion"`
-	RestoredFromVaultID *string `json:"restoredFromVaultId"`
-	ReplicaDetails      *string `json:"replicaDetails"`
-	IsPrimary           bool    `json:"isPrimary"`
-	IsVaultReplicable   bool    `json:"isVaultReplicable"`
+	WrappingKeyID       string          `json:"wrappingkeyId"`
+	TimeOfDeletion      *string         `json:"timeOfDeletion"`
+	RestoredFromVaultID *string         `json:"restoredFromVaultId"`
+	ReplicaDetails      *replicaDetails `json:"replicaDetails"`
+	IsPrimary           bool            `json:"isPrimary"`
+	IsVaultReplicable   bool            `json:"isVaultReplicable"`
 }
 
 type vaultSummary struct {
@@ -36,7 +36,7 @@ type vaultSummary struct {
 }
 
 func (d *Dialect) vaultSummary(v *kms.Vault, compartment string) vaultSummary {
-	url := d.cfg.VaultURL(&v.Vault)
+	url := d.baseURL(v)
 	return vaultSummary{
 		ID: d.namer.VaultName(&v.Vault), CompartmentID: compartment, DisplayName: v.Name,
 		VaultType: nameOf(vaultTypes, v.Kind), LifecycleState: stateName(v.State), TimeCreated: timeText(v.CreatedAt),
@@ -54,7 +54,7 @@ func (d *Dialect) vault(ctx context.Context, v *kms.Vault, err error) (one, erro
 	}
 	model := vaultModel{
 		vaultSummary: d.vaultSummary(v, compartment), WrappingKeyID: d.namer.wrappingKeyName(&v.Vault),
-		IsPrimary: true, IsVaultReplicable: v.Kind == keys.PrivateVault,
+		ReplicaDetails: replicaOf(&v.Vault), IsPrimary: v.Through == nil, IsVaultReplicable: true,
 	}
 	if v.State != keys.Active {
 		model.TimeOfDeletion = deletionTime(v.DeleteAt)

@@ -113,6 +113,9 @@ func (op *operation) acceptHeaders(x *dialect.Exchange) error {
 func fingerprint(x *dialect.Exchange) [32]byte {
 	h := sha256.New()
 	h.Write(x.Call.Vault[:])
+	if !x.Call.Replica.IsZero() {
+		h.Write(x.Call.Replica[:])
+	}
 	for _, part := range []string{x.Request.Method, x.Request.RequestURI} {
 		h.Write([]byte(part))
 		h.Write([]byte{0})
@@ -181,11 +184,15 @@ func (o one) write(x *dialect.Exchange) {
 type page[T any] struct {
 	items []T
 	next  string
+	etag  string // "": the list has none
 }
 
 func (p page[T]) write(x *dialect.Exchange) {
 	if p.next != "" {
 		x.Header().Set("Opc-Next-Page", p.next)
+	}
+	if p.etag != "" {
+		x.Header().Set("Etag", p.etag)
 	}
 	if p.items == nil {
 		p.items = []T{}

@@ -51,6 +51,8 @@ type workLogEntry struct {
 var workOperationTypes = []named[keys.Action]{
 	{"BACKUP_KEY", keys.BackupKey},
 	{"BACKUP_VAULT", keys.BackupVault},
+	{"CREATE_VAULT_REPLICA", keys.CreateReplica},
+	{"DELETE_VAULT_REPLICA", keys.DeleteReplica},
 	{"RESTORE_KEY", keys.RestoreKeyBackup},
 	{"RESTORE_VAULT", keys.RestoreVaultBackup},
 }

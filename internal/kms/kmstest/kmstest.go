@@ -28,8 +28,11 @@ import (
 	"claviger/internal/store/sqlstore"
 )
 
-// Region is the only region of a test's service.
+// Region is the region of a test's service, the only one unless the test asks for [TwoRegions].
 const Region keys.Region = "home"
+
+// Away is the other region of a service with [TwoRegions].
+const Away keys.Region = "away"
 
 // Clock is the machine's clock of a test. It stands still between calls of Add.
 type Clock struct {
@@ -113,6 +116,11 @@ func With(change func(*kms.Config)) Option {
 	return func(o *options) { o.change = append(o.change, change) }
 }
 
+// TwoRegions gives the service [Away] beside [Region].
+func TwoRegions() Option {
+	return With(func(c *kms.Config) { c.Regions = []keys.Region{Region, Away} })
+}
+
 // New makes a World that ends with the test.
 func New(t testing.TB, opts ...Option) *World {
 	t.Helper()
@@ -192,7 +200,7 @@ func (w *World) newTenant(t testing.TB, name, account string, key *rsa.PrivateKe
 		t.Fatalf("list vaults: %v", err)
 	}
 	for _, v := range vaults {
-		if v.Tenant == tenant.ID && v.Default {
+		if v.Tenant == tenant.ID && v.Default && v.Region == Region {
 			out.Vault = v.ID
 		}
 	}
@@ -244,6 +252,7 @@ var Profile = keys.Profile{
 	VaultRetention:   keys.Window{Min: 7 * keys.Day, Max: 30 * keys.Day, Default: 30 * keys.Day},
 	RotationInterval: keys.Window{Min: 7 * keys.Day, Max: 730 * keys.Day},
 	RotateImported:   true,
+	Replicas:         true,
 	TokenLife:        keys.Day,
 	ImportTokenLife:  keys.Day,
 	MaxTags:          10,

@@ -58,6 +58,9 @@ func TestCheckFinds(t *testing.T) {
 		"a binding of another":    {"UPDATE bindings SET tenant = (SELECT grantee FROM grants)", "another tenant"},
 		"a credential of nobody":  {"UPDATE credentials SET principal = id", "not of its tenant"},
 		"a compartment in a void": {"UPDATE compartments SET parent = (SELECT id FROM keys LIMIT 1)", "compartment"},
+		"a replica not named":     {"UPDATE replicas SET state = 'ACTIVE', delete_at = NULL", "its vault is ACTIVE"},
+		"a replica of nothing":    {"UPDATE vaults SET replica = id WHERE state = 'ACTIVE'", "not its own"},
+		"a replica at home":       {"UPDATE replicas SET region = 'home'", "in its region"},
 		"two default vaults":      {"DROP INDEX vaults_default; UPDATE vaults SET is_default = 1", "two default"},
 	} {
 		t.Run(what, func(t *testing.T) {

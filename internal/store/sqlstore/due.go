@@ -104,6 +104,7 @@ func (t *tx) Expire(until store.Expiry, limit int) (int, error) {
 		{until.Work, t.forgetWork},
 		{until.Tombstones, t.forgetVersions},
 		{until.Tombstones, t.forgetKeys},
+		{until.Tombstones, t.forgetReplicas},
 		{until.Tombstones, t.forgetVaults},
 	} {
 		if kind.before.IsZero() || removed >= limit {
@@ -159,8 +160,16 @@ func (t *tx) forgetKeys(before time.Time, limit int) (int, error) {
 	})
 }
 
+func (t *tx) forgetReplicas(before time.Time, limit int) (int, error) {
+	return t.forget(fmt.Sprintf(oldTombstones, "replicas", ""), before, limit, func(id keys.ID) error {
+		_, err := t.remove(&keys.Replica{ID: id})
+		return err
+	})
+}
+
 func (t *tx) forgetVaults(before time.Time, limit int) (int, error) {
-	const childless = "AND NOT EXISTS (SELECT 1 FROM keys WHERE vault = x.id)"
+	const childless = `AND NOT EXISTS (SELECT 1 FROM keys WHERE vault = x.id)
+		AND NOT EXISTS (SELECT 1 FROM replicas WHERE vault = x.id)`
 	return t.forget(fmt.Sprintf(oldTombstones, "vaults", childless), before, limit, func(id keys.ID) error {
 		if _, err := t.exec("DELETE FROM keks WHERE owner = $1", (*idCol)(&id)); err != nil {
 			return err

@@ -93,7 +93,11 @@ func populate(t *testing.T, s *Store) [][]store.Record {
 	work.Errors = []keys.WorkNote{{At: w.Time(), Kind: keys.KindUnavailable, Text: "gone"}}
 	work.Resources = []keys.WorkResource{{Type: keys.TypeKey, ID: k.ID, Vault: vault.ID, Region: k.Region, Effect: keys.WorkRelated}}
 	update(t, s, work)
-	return [][]store.Record{recs, since2, nil, {work}}
+	replica := w.Replica(w.Vault(tenant))
+	replica.Vault, replica.Endpoint = vault.ID, "8445"
+	replica.State, replica.DeleteAt = keys.Deleted, w.Time() // one that was taken away
+	update(t, s, replica)
+	return [][]store.Record{recs, since2, nil, {work}, {replica}}
 }
 
 // dump writes a database as the statements that make it.

@@ -168,6 +168,10 @@ func (t *tx) Vaults(q store.VaultQuery) ([]*keys.Vault, error) {
 	c := newConditions()
 	c.owned("tenant", &q.Tenant)
 	c.region(&q.Region)
+	if q.ReplicaIn != "" {
+		c.and("id IN (SELECT vault FROM replicas WHERE region = ?)", &q.ReplicaIn)
+		c.and("replica IN (SELECT id FROM replicas WHERE region = ?)", &q.ReplicaIn)
+	}
 	c.owned("compartment", &q.Compartment)
 	if q.OnlyDefault {
 		c.and("is_default = 1")
@@ -179,6 +183,14 @@ func (t *tx) Vaults(q store.VaultQuery) ([]*keys.Vault, error) {
 		return nil, fmt.Errorf("list vaults: %w", err)
 	}
 	return list[keys.Vault](t, c.text(), c.args...)
+}
+
+// Replicas implements [store.Tx].
+func (t *tx) Replicas(tenant keys.ID) ([]*keys.Replica, error) {
+	if tenant.IsZero() {
+		return list[keys.Replica](t, " ORDER BY created_at, id")
+	}
+	return list[keys.Replica](t, ofTenant, (*idCol)(&tenant))
 }
 
 // live is the condition that hides tombstones, in the words of the partial indexes.

@@ -25,7 +25,11 @@ var (
 		name: "vaults", announced: keys.TypeVault, revised: true, renamed: true, stateful: true,
 		key:     columns("id"),
 		fixed:   columns("tenant region kind restored_from created_at"),
-		mutable: columns("compartment name is_default endpoint state delete_at tags restored_at"),
+		mutable: columns("compartment name is_default endpoint state delete_at tags restored_at replica"),
+	})
+	replicaTable = define(table{
+		name: "replicas", announced: keys.TypeReplica, revised: true, stateful: true,
+		key: columns("id"), fixed: columns("tenant vault region endpoint created_at"), mutable: columns("state delete_at"),
 	})
 	keyTable = define(table{
 		name: "keys", announced: keys.TypeKey, revised: true, stateful: true,
@@ -118,6 +122,11 @@ func describe(rec store.Record) (row, error) {
 		}}, nil
 	case *keys.Vault:
 		return describeVault(r), nil
+	case *keys.Replica:
+		return row{record: r, table: replicaTable, revision: &r.Revision, id: &r.ID, state: &r.State, fields: []any{
+			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Vault), &r.Region, &r.Endpoint, (*timeCol)(&r.CreatedAt),
+			&r.State, (*timeCol)(&r.DeleteAt), &r.Revision,
+		}}, nil
 	case *keys.Key:
 		return describeKey(r), nil
 	case *keys.Version:
@@ -178,7 +187,7 @@ func describeVault(r *keys.Vault) row {
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), &r.Region, &r.Kind, (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
 			(*idCol)(&r.Compartment), &r.Name, (*boolCol)(&r.Default), &r.Endpoint, &r.State, (*timeCol)(&r.DeleteAt),
-			(*tagsCol)(&r.Tags), (*timeCol)(&r.RestoredAt), &r.Revision,
+			(*tagsCol)(&r.Tags), (*timeCol)(&r.RestoredAt), (*idCol)(&r.Replica), &r.Revision,
 		},
 	}
 }

@@ -143,7 +143,7 @@ func (t *tx) snapshotTables() ([]string, error) {
 
 func announcedTables() []*table {
 	return []*table{
-		tenantTable, compartmentTable, vaultTable, keyTable, versionTable, aliasTable, grantTable, principalTable,
+		tenantTable, compartmentTable, vaultTable, replicaTable, keyTable, versionTable, aliasTable, grantTable, principalTable,
 		bindingTable, credentialTable, workTable,
 	}
 }
@@ -151,7 +151,7 @@ func announcedTables() []*table {
 // announceAll announces every record that there is.
 func (t *tx) announceAll() error {
 	return errors.Join(
-		announceEach[keys.Tenant](t), announceEach[keys.Compartment](t), announceEach[keys.Vault](t),
+		announceEach[keys.Tenant](t), announceEach[keys.Compartment](t), announceEach[keys.Vault](t), announceEach[keys.Replica](t),
 		announceEach[keys.Key](t), announceEach[keys.Version](t), announceEach[keys.Alias](t), announceEach[keys.Grant](t),
 		announceEach[identity.Principal](t), announceEach[identity.Binding](t), announceEach[identity.CredentialRow](t),
 		announceEach[keys.WorkRequest](t),

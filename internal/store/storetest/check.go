@@ -30,12 +30,14 @@ const (
 //     erased, and its primary version is its own and enabled; or waiting for its material with
 //     its key; or erased, where the key or its vault is pending deletion: an erasure may be half
 //     done.
+//   - A vault's replica is one of its own, in another region; a replica that its vault does not
+//     name, or whose vault is erased, is a tombstone.
 //   - Every counter equals the counted rows without hidden keys, and what is due is what the
 //     rows say.
 func Check(ctx context.Context, s store.Store) error {
 	c := checker{
 		last: map[change]int64{}, ids: map[keys.ID]string{}, regions: map[keys.Region]bool{},
-		totals: map[total]int{}, due: map[store.Due]bool{},
+		totals: map[total]int{}, due: map[store.Due]bool{}, replicated: map[keys.ID]keys.ID{},
 	}
 	err := s.View(ctx, func(tx store.Tx) error {
 		c.tx = tx
@@ -77,6 +79,8 @@ type checker struct {
 	regions map[keys.Region]bool
 	totals  map[total]int // what the counters should be
 	due     map[store.Due]bool
+
+	replicated map[keys.ID]keys.ID // replica → its vault
 }
 
 // faultf notes a broken invariant; the error tells the check to stop.

@@ -22,7 +22,7 @@ func (c *checker) tenants() error {
 		if err := c.record(change{keys.TypeTenant, t.ID, ""}, t.Revision); err != nil {
 			return err
 		}
-		for _, step := range []func(*keys.Tenant) error{c.compartments, c.vaults, c.principals, c.aliases, c.work} {
+		for _, step := range []func(*keys.Tenant) error{c.compartments, c.replicas, c.vaults, c.principals, c.aliases, c.work} {
 			if err := step(t); err != nil {
 				return err
 			}
@@ -152,6 +152,10 @@ func (c *checker) vault(v *keys.Vault) error {
 		return err
 	}
 	if err := c.erasable(ref, v.Revision, v.State, v.DeleteAt, store.EraseVault); err != nil {
+		return err
+	}
+	if err := c.expect(v.Replica.IsZero() || v.State == keys.Deleted || c.replicated[v.Replica] == v.ID,
+		"%s names the replica %s, which is not its own", ref, v.Replica); err != nil {
 		return err
 	}
 	if v.State == keys.Deleted {

@@ -41,6 +41,7 @@ func samples(b *basis) []sample {
 	nonce := &store.Nonce{Hash: [16]byte(b.ID()), ExpiresAt: b.Time()}
 	return append(identities(b, t, principal), []sample{
 		{"vault", v, nil, func() store.Record { return &keys.Vault{ID: v.ID} }, func() { fillVault(b, v) }},
+		replicaSample(b),
 		keySample(b),
 		versionSample(b),
 		aliasSample(b),
@@ -88,6 +89,16 @@ func fillVault(b *basis, v *keys.Vault) {
 	v.Compartment, v.Name, v.Default, v.Endpoint = b.ID(), "renamed", true, "8443"
 	v.State, v.DeleteAt = keys.PendingDeletion, b.Time()
 	v.Tags = keys.Tags{Plain: map[string]string{"a": "b"}, Namespaced: map[string]map[string]string{"n": {"c": "d"}}}
+}
+
+func replicaSample(b *basis) sample {
+	v := b.Vault(b.tenant)
+	r := b.Replica(v)
+	v.Replica = keys.ID{} // it was taken away
+	r.Endpoint, r.State, r.DeleteAt = "9443", keys.Deleted, b.Time()
+	return sample{"replica", r, []store.Record{v}, func() store.Record { return &keys.Replica{ID: r.ID} }, func() {
+		r.DeleteAt = b.Time()
+	}}
 }
 
 func keySample(b *basis) sample {

@@ -91,6 +91,14 @@ func (w *World) Vault(t *keys.Tenant) *keys.Vault {
 	}
 }
 
+// Replica makes the replica of a vault, away and with no endpoint; the vault says so. The vault is
+// to be put first, and again where it is stored.
+func (w *World) Replica(v *keys.Vault) *keys.Replica {
+	r := &keys.Replica{ID: w.ID(), Tenant: v.Tenant, Vault: v.ID, Region: away, State: keys.Active, CreatedAt: w.Time()}
+	v.Replica = r.ID
+	return r
+}
+
 // Key makes an enabled key without versions.
 func (w *World) Key(v *keys.Vault) *keys.Key {
 	return &keys.Key{
