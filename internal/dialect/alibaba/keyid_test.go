@@ -64,7 +64,6 @@ func TestWhatKeyIdTakes(t *testing.T) {
 			strings.ToUpper(key.String()):           noKey,
 			"acs:kms:" + testRegion + ":" + account: isInvalid,
 		} {
-			c.advance(t, 8*keys.Day)
 			params := s.set(t, c, &row)
 			params = slices.DeleteFunc(params, func(p string) bool { return strings.HasPrefix(p, "KeyId=") })
 			r := c.call(t, row.operation, append(params, "KeyId="+name)...)

@@ -155,8 +155,11 @@ func (s *stage) set(t testing.TB, c *cloud, row *stateRow) []string {
 	if !strings.Contains(row.params, "$new") {
 		c.must(t, "CreateAlias", "KeyId="+s.key[row.spec], "AliasName="+alias)
 	}
-	if row.operation == "CancelKeyDeletion" {
+	switch row.operation {
+	case "CancelKeyDeletion":
 		c.must(t, "ScheduleKeyDeletion", "KeyId="+s.key[row.spec], "PendingWindowInDays=7")
+	case "CreateKeyVersion":
+		c.advance(t, 8*keys.Day)
 	}
 	return s.params(t, row, alias, alias)
 }

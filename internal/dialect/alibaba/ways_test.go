@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"claviger/internal/dialect"
-	"claviger/internal/keys"
 )
 
 // way is one of the ways in which clients send an operation. more beside its parameters is what
@@ -89,7 +88,6 @@ func TestEveryOperationInEveryWay(t *testing.T) {
 			if testing.Short() && !slices.Contains([]string{"version 1, GET", "version 1, POST, own ones in forms", "ACS3, POST, query"}, name) {
 				continue
 			}
-			c.advance(t, 8*keys.Day)
 			values := url.Values{more: {"x"}}
 			set(values, s.set(t, c, &row))
 			r := send(t, c, row.operation, values)
