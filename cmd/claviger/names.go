@@ -62,6 +62,10 @@ func (ociNaming) RSAKeyName(t *keys.Tenant, p *identity.Principal, spki []byte) 
 	return oci.CredentialName(tenancy, user, fingerprint), fingerprint
 }
 
+func (ociNaming) Fingerprint(spki []byte) string { return oci.Fingerprint(spki) }
+
+func (n ociNaming) Region(r keys.Region) string { return n.namer.Region(r) }
+
 // alibabaNaming tells the admin API what Alibaba Cloud calls things.
 type alibabaNaming struct{ regions map[keys.Region]string }
 
@@ -123,3 +127,7 @@ func (n alibabaNaming) Parse(name string) (admin.Ref, bool) {
 func (alibabaNaming) RSAKeyName(*keys.Tenant, *identity.Principal, []byte) (name, fingerprint string) {
 	return "", ""
 }
+
+func (alibabaNaming) Fingerprint([]byte) string { return "" }
+
+func (n alibabaNaming) Region(r keys.Region) string { return n.regions[r] }

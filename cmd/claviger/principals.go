@@ -15,7 +15,10 @@ type principalCmd struct {
 	List   principalListCmd   `cmd:"" help:"List principals with their roles."`
 	Create principalCreateCmd `cmd:"" help:"Create a principal with a role."`
 	Role   principalRoleCmd   `cmd:"" help:"Replace a principal's role."`
-	Delete principalDeleteCmd `cmd:"" help:"Delete a principal with its credentials."`
+	Delete principalDeleteCmd `cmd:"" help:"Delete a principal with its credentials and sessions."`
+
+	Trust       principalTrustCmd       `cmd:"" help:"Say who may have sessions as a principal."`
+	EndSessions principalEndSessionsCmd `cmd:"" help:"End every session of a principal, and those assumed through it, at once."`
 }
 
 type principalListCmd struct {
@@ -122,7 +125,8 @@ type credentialCmd struct {
 	Add     credentialAddCmd     `cmd:"" help:"Add an OCI API key, or make an Alibaba access key."`
 	Disable credentialDisableCmd `cmd:"" help:"Turn a credential off."`
 	Enable  credentialEnableCmd  `cmd:"" help:"Turn a credential on again."`
-	Remove  credentialRemoveCmd  `cmd:"" help:"Remove a credential."`
+	Remove  credentialRemoveCmd  `cmd:"" help:"Remove a credential. Sessions that it asked for end at once."`
+	Session credentialSessionCmd `cmd:"" help:"Make a session: credentials that end by themselves."`
 }
 
 type credentialListCmd struct {
@@ -140,6 +144,14 @@ func (c *credentialListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	principals, err := client.Principals(a.ctx, c.Tenant)
+	if err != nil {
+		return err
+	}
+	names := map[string]string{}
+	for _, p := range principals {
+		names[p.ID] = p.Name
+	}
 	return show(a, c.JSON, all, func() {
 		var rows [][]string
 		for _, r := range all {
@@ -147,9 +159,9 @@ func (c *credentialListCmd) Run(a *app) error {
 			if r.Disabled {
 				state = "disabled"
 			}
-			rows = append(rows, []string{r.ID, r.Kind, state, stamp(r.CreatedAt), r.Name})
+			rows = append(rows, []string{r.ID, r.Kind, state, stamp(r.CreatedAt), names[r.Principal], r.Fingerprint, r.Name})
 		}
-		a.table([]string{"ID", "KIND", "STATE", "CREATED", "NAME"}, rows)
+		a.table([]string{"ID", "KIND", "STATE", "CREATED", "PRINCIPAL", "FINGERPRINT", "NAME"}, rows)
 	})
 }
 

@@ -35,6 +35,10 @@ type Naming interface {
 	// RSAKeyName is the name under which a client of this cloud presents an API signing key,
 	// with the key's fingerprint; "" when the cloud has no such credential.
 	RSAKeyName(t *keys.Tenant, p *identity.Principal, spki []byte) (name, fingerprint string)
+	// Fingerprint is how this cloud tells public keys apart; "" when it has no such credential.
+	Fingerprint(spki []byte) string
+	// Region is this cloud's name of a region; "" when it does not have it.
+	Region(keys.Region) string
 }
 
 // Ref is what a name says before anything is looked up. One of ID, Alias and External is set.
@@ -123,6 +127,10 @@ func (a *API) Operations() []dialect.Operation {
 		dialect.Op("AddCredential", "POST "+p+"/credentials", "", keys.ManageIdentity, a.addCredential),
 		dialect.Op("UpdateCredential", "POST "+p+"/credentials/{id}", "", keys.ManageIdentity, a.updateCredential),
 		dialect.Op("RemoveCredential", "DELETE "+p+"/credentials/{id}", "", keys.ManageIdentity, a.removeCredential),
+		dialect.Op("CreateSession", "POST "+p+"/sessions", "", keys.Assume, a.createSession),
+		dialect.Op("EndSessions", "DELETE "+p+"/principals/{id}/sessions", "", keys.ManageIdentity, a.endSessions),
+		dialect.Op("AllowAssuming", "POST "+p+"/principals/{id}/assumers", "", keys.ManageIdentity, a.allowAssuming),
+		dialect.Op("ForbidAssuming", "DELETE "+p+"/principals/{id}/assumers/{by}", "", keys.ManageIdentity, a.forbidAssuming),
 		dialect.Op("ListGrants", "GET "+p+"/grants", "", keys.ReadIdentity, a.grants),
 		dialect.Op("CreateGrant", "POST "+p+"/grants", "", keys.ManageIdentity, a.createGrant),
 		dialect.Op("RemoveGrant", "DELETE "+p+"/grants/{id}", "", keys.ManageIdentity, a.removeGrant),

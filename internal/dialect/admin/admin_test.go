@@ -76,6 +76,10 @@ func (c cloud) RSAKeyName(t *keys.Tenant, p *identity.Principal, spki []byte) (n
 	return t.Name + "/" + p.Name, string(c) + "-fingerprint"
 }
 
+func (c cloud) Fingerprint(spki []byte) string { return string(c) + "-fingerprint" }
+
+func (c cloud) Region(r keys.Region) string { return string(c) + "-" + string(r) }
+
 // rig is the API on a real socket, in front of a whole service.
 type rig struct {
 	*kmstest.World
@@ -279,7 +283,9 @@ func TestInfo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(&admin.Info{Version: "v1", Mode: "dev", Regions: []string{string(kmstest.Region)}}, got); diff != "" {
+	if diff := cmp.Diff(&admin.Info{
+		Version: "v1", Mode: "dev", Regions: []string{string(kmstest.Region)}, RegionNames: map[string]admin.Names{"home": {"one": "one-home"}},
+	}, got); diff != "" {
 		t.Errorf("info (-want +got):\n%s", diff)
 	}
 }

@@ -229,6 +229,25 @@ func (c *Client) RemoveCredential(ctx context.Context, id string) error {
 	return c.Do(ctx, http.MethodDelete, "/credentials/"+url.PathEscape(id), nil, nil)
 }
 
+// CreateSession makes a session. Its token and secret are in this answer and in no other.
+func (c *Client) CreateSession(ctx context.Context, n NewSession) (*Session, error) {
+	return post[*Session](ctx, c, "/sessions", n)
+}
+
+// EndSessions ends every session of a principal.
+func (c *Client) EndSessions(ctx context.Context, principal string) error {
+	return c.Do(ctx, http.MethodDelete, "/principals/"+url.PathEscape(principal)+"/sessions", nil, nil)
+}
+
+// SetAssumable says whether a principal may have sessions as another.
+func (c *Client) SetAssumable(ctx context.Context, principal, by string, allowed bool) error {
+	path := "/principals/" + url.PathEscape(principal) + "/assumers"
+	if !allowed {
+		return c.Do(ctx, http.MethodDelete, path+"/"+url.PathEscape(by), nil, nil)
+	}
+	return c.Do(ctx, http.MethodPost, path, Assumer{Principal: by}, nil)
+}
+
 // Grants lists the grants of a key.
 func (c *Client) Grants(ctx context.Context, key string) ([]Grant, error) {
 	return all[Grant](ctx, c, "/grants", query("key", key))

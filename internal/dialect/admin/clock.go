@@ -15,9 +15,15 @@ import (
 type noParams struct{}
 
 func (a *API) info(_ context.Context, _ *kms.Call, _ *noParams) (*Info, error) {
-	out := &Info{Version: a.cfg.Version, Mode: a.cfg.Mode, Regions: []string{}}
+	out := &Info{Version: a.cfg.Version, Mode: a.cfg.Mode, Regions: []string{}, RegionNames: map[string]Names{}}
 	for _, r := range a.service.Regions() {
 		out.Regions = append(out.Regions, string(r))
+		out.RegionNames[string(r)] = Names{}
+		for _, n := range a.cfg.Naming {
+			if name := n.Region(r); name != "" {
+				out.RegionNames[string(r)][n.Dialect()] = name
+			}
+		}
 	}
 	return out, nil
 }
@@ -56,7 +62,7 @@ func (a *API) changeClock(ctx context.Context, change ClockChange) error {
 		}
 		return err
 	}
-	d, err := parseSpan(change.Advance)
+	d, err := parseSpan("advance", change.Advance)
 	if err != nil {
 		return err
 	}
@@ -64,7 +70,7 @@ func (a *API) changeClock(ctx context.Context, change ClockChange) error {
 }
 
 // parseSpan reads a time span: as Go writes it, or in whole days.
-func parseSpan(s string) (time.Duration, error) {
+func parseSpan(field, s string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(s, "d"); ok {
 		if n, err := strconv.ParseUint(days, 10, 16); err == nil {
 			return time.Duration(n) * keys.Day, nil
@@ -72,7 +78,7 @@ func parseSpan(s string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return 0, keys.Invalid("advance", strconv.Quote(s)+` is not a time span such as "168h", "90s" or "7d"`)
+		return 0, keys.Invalid(field, strconv.Quote(s)+` is not a time span such as "168h", "90s" or "7d"`)
 	}
 	return d, nil
 }

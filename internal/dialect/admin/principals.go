@@ -44,6 +44,9 @@ func (a *API) principalOf(ctx context.Context, c *kms.Call, p *identity.Principa
 		return nil, err
 	}
 	out := &Principal{ID: p.ID.String(), Tenant: p.Tenant.String(), Name: p.Name, Names: Names(p.Names), CreatedAt: p.CreatedAt, Roles: []Role{}}
+	for _, id := range p.AssumableBy {
+		out.Assumers = append(out.Assumers, id.String())
+	}
 	for _, b := range bindings {
 		out.Roles = append(out.Roles, Role{Role: string(b.Role), Vault: idOf(b.Vault)})
 	}
@@ -127,17 +130,27 @@ func (a *API) credentials(ctx context.Context, c *kms.Call, r *principalsRequest
 			return nil, err
 		}
 		for _, row := range all {
-			out.Items = append(out.Items, credentialOf(row))
+			out.Items = append(out.Items, a.credentialOf(row))
 		}
 	}
 	return out, nil
 }
 
-func credentialOf(row *identity.CredentialRow) *Credential {
+func (a *API) credentialOf(row *identity.CredentialRow) *Credential {
 	return &Credential{
 		ID: row.ID.String(), Tenant: row.Tenant.String(), Principal: row.Principal.String(), Kind: string(row.Kind),
-		Name: row.Name, Disabled: row.Disabled, CreatedAt: row.CreatedAt,
+		Name: row.Name, Fingerprint: a.fingerprint(row.PublicKey), Disabled: row.Disabled, CreatedAt: row.CreatedAt,
 	}
+}
+
+// fingerprint is that of the first cloud which tells public keys apart; "" for none.
+func (a *API) fingerprint(spki []byte) string {
+	for _, n := range a.cfg.Naming {
+		if text := n.Fingerprint(spki); len(spki) > 0 && text != "" {
+			return text
+		}
+	}
+	return ""
 }
 
 type addCredentialRequest struct{ Body NewCredential }
@@ -154,12 +167,38 @@ func (a *API) addCredential(ctx context.Context, c *kms.Call, r *addCredentialRe
 	if err != nil {
 		return nil, err
 	}
-	out := credentialOf(row)
+	out := a.credentialOf(row)
 	out.Secret = secret
 	return out, nil
 }
 
 func (a *API) addRSAKey(ctx context.Context, c *kms.Call, p *identity.Principal, text string) (*Credential, error) {
+	spki, err := publicKey(text)
+	if err != nil {
+		return nil, err
+	}
+	t, err := a.findTenant(ctx, c, "tenant", p.Tenant.String())
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range a.cfg.Naming {
+		name, fingerprint := n.RSAKeyName(t, p, spki)
+		if name == "" {
+			continue
+		}
+		row, err := a.service.AddRSAKey(ctx, c, p.ID, name, spki)
+		if err != nil {
+			return nil, err
+		}
+		out := a.credentialOf(row)
+		out.Fingerprint = fingerprint
+		return out, nil
+	}
+	return nil, &keys.Error{Kind: keys.KindUnsupported, Field: "publicKey", Hint: "no dialect of this server authenticates with RSA keys"}
+}
+
+// publicKey reads an RSA key of acceptable size out of one PEM block.
+func publicKey(text string) ([]byte, error) {
 	block, rest := pem.Decode([]byte(text))
 	if block == nil || block.Type != "PUBLIC KEY" || len(rest) > 0 {
 		return nil, keys.Invalid("publicKey", "must be one PEM block of type PUBLIC KEY; the private key stays with its owner")
@@ -167,24 +206,7 @@ func (a *API) addRSAKey(ctx context.Context, c *kms.Call, p *identity.Principal,
 	if _, err := identity.ParseRSAPublicKey(block.Bytes); err != nil {
 		return nil, keys.Invalid("publicKey", err.Error())
 	}
-	t, err := a.findTenant(ctx, c, "tenant", p.Tenant.String())
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range a.cfg.Naming {
-		name, fingerprint := n.RSAKeyName(t, p, block.Bytes)
-		if name == "" {
-			continue
-		}
-		row, err := a.service.AddRSAKey(ctx, c, p.ID, name, block.Bytes)
-		if err != nil {
-			return nil, err
-		}
-		out := credentialOf(row)
-		out.Fingerprint = fingerprint
-		return out, nil
-	}
-	return nil, &keys.Error{Kind: keys.KindUnsupported, Field: "publicKey", Hint: "no dialect of this server authenticates with RSA keys"}
+	return block.Bytes, nil
 }
 
 type updateCredentialRequest struct {

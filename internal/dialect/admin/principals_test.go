@@ -113,6 +113,9 @@ func (r *rig) credentials(t *testing.T, p *admin.Principal) {
 		if c.Secret != "" {
 			t.Errorf("the list tells the secret of %s", c.Name)
 		}
+		if (c.Fingerprint == "one-fingerprint") != (c.ID == api.ID) || c.CreatedAt.IsZero() {
+			t.Errorf("the list shows %+v", c)
+		}
 		if c.Disabled != (c.ID == api.ID) {
 			t.Errorf("%s is disabled: %t", c.Name, c.Disabled)
 		}

@@ -137,7 +137,36 @@ type Principal struct {
 	Name      string    `json:"name"`
 	Names     Names     `json:"names"`
 	Roles     []Role    `json:"roles"`
+	Assumers  []string  `json:"assumers,omitempty"` // ids of principals that may have sessions as this one
 	CreatedAt time.Time `json:"createdAt"`
+}
+
+// Assumer allows a principal to have sessions as another.
+type Assumer struct {
+	Principal string `json:"principal"`
+}
+
+// NewSession asks for a session: with PublicKey, a PEM SubjectPublicKeyInfo, for one whose
+// holder signs with the private half; without for one with a secret that the server makes.
+type NewSession struct {
+	Principal string `json:"principal"`
+	Name      string `json:"name"`               // for the logs: 2 to 64 letters, digits and . @ - _
+	Duration  string `json:"duration,omitempty"` // "90s", "12h"; absent: an hour
+	PublicKey string `json:"publicKey,omitempty"`
+}
+
+// Session is a short-lived credential. It is answered once: the server keeps nothing of it.
+type Session struct {
+	ID          string    `json:"id"`
+	Tenant      string    `json:"tenant"`
+	Principal   string    `json:"principal"`
+	Name        string    `json:"name"`
+	ExpiresAt   time.Time `json:"expiresAt"` // by the machine's clock
+	Token       string    `json:"token"`
+	AccessKeyID string    `json:"accessKeyId,omitempty"`
+	Secret      string    `json:"secret,omitempty"`
+	TenantNames Names     `json:"tenantNames"`           // tenancy OCID, account number
+	Fingerprint string    `json:"fingerprint,omitempty"` // of the public key
 }
 
 // Role is a role on a whole tenant, or on one vault.
@@ -232,6 +261,8 @@ type Info struct {
 	Version string   `json:"version"`
 	Mode    string   `json:"mode"` // dev, serve
 	Regions []string `json:"regions"`
+	// RegionNames are the regions' names in each cloud.
+	RegionNames map[string]Names `json:"regionNames"`
 }
 
 // List is one page. Next is the cursor of the page after it, absent on the last one.
