@@ -81,7 +81,7 @@ type KeyRef struct {
 	// Accept, when set, is asked once the key is loaded; false answers not found. A dialect
 	// checks there that the canonical name equals the one sent and that its cloud shows the key.
 	Accept func(*keys.Key) bool
-	// HideDeleted answers not found for a key that is erased or due to be.
+	// HideDeleted answers not found for a key that is erased, due to be, or not restored yet.
 	HideDeleted bool
 }
 

@@ -293,7 +293,8 @@ func (m *mutation) viewKeys(rows []*keys.Key, f KeyFilter) ([]*Key, error) {
 		}
 		view := viewKey(k, v, m.now)
 		view.Through = !m.c.Replica.IsZero()
-		if v.State == keys.Restoring || (f.HideDeleted && view.State == keys.Deleted) || (f.Match != nil && !f.Match(view)) {
+		hidden := view.State == keys.Deleted || view.State == keys.Restoring
+		if v.State == keys.Restoring || (f.HideDeleted && hidden) || (f.Match != nil && !f.Match(view)) {
 			continue
 		}
 		out = append(out, view)

@@ -33,6 +33,9 @@ type keyring struct {
 
 	vaults atomic.Bool // a vault was changed since somebody looked
 
+	// changed, set before the first use, hears of every change of a vault, whichever node made it.
+	changed func(vault keys.ID)
+
 	// beforeInsert, set by tests, runs between a load's read and its insert.
 	beforeInsert func(ringKey)
 }
@@ -101,7 +104,8 @@ type loading struct{ stale bool } // guarded by the keyring's mu
 
 func newKeyring(limit int) *keyring {
 	return &keyring{
-		limit: limit, entries: map[ringKey]*entry{}, leaving: map[ringKey][]*entry{}, loads: map[*loading]ringKey{},
+		changed: func(keys.ID) {},
+		limit:   limit, entries: map[ringKey]*entry{}, leaving: map[ringKey][]*entry{}, loads: map[*loading]ringKey{},
 	}
 }
 
@@ -255,6 +259,7 @@ func (r *keyring) retire(changes []store.Change) (held []*entry) {
 	for _, ch := range changes {
 		if ch.Type == keys.TypeVault || ch.Type == keys.TypeReplica {
 			r.vaults.Store(true)
+			r.changed(ch.ID)
 		}
 		switch ch.Type {
 		case keys.TypeVault, keys.TypeKey:

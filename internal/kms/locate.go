@@ -77,7 +77,7 @@ func locate(l lookup, c *Call, who *identity.Caller, ref KeyRef, now time.Time) 
 		return nil, keys.NotFound(ref.noun()) // not before its vault is
 	}
 	state := k.Effective(v, now)
-	if ref.HideDeleted && state == keys.Deleted {
+	if ref.HideDeleted && (state == keys.Deleted || state == keys.Restoring) {
 		return nil, keys.NotFound(ref.noun())
 	}
 	return &located{key: k, vault: v, grants: grants, state: state, noun: ref.noun(), replica: !c.Replica.IsZero()}, nil

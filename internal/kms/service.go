@@ -186,6 +186,8 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	if cfg.Spool != nil && cfg.Backup.Spool == nil {
 		s.backup.Spool = func() (Spool, error) { return cfg.Spool.New(s.maxBackup) }
 	}
+	// A vault that comes back from a backup has another KEK by the same name.
+	s.ring.changed = h.drop
 	cfg.Store.Observe(s.ring)
 	s.remains.Store(true) // the process before may have been killed between an erasure and its scrub
 	if err := s.join(ctx, cfg); err != nil {

@@ -133,7 +133,6 @@ func (x *restore) stageVault(ctx context.Context, v *keys.Vault) error {
 	if err := x.flush(ctx); err != nil {
 		return err
 	}
-	x.s.hierarchy.drop(v.ID)
 	x.s.hierarchy.remember(v.ID, firstGeneration, kek)
 	return nil
 }

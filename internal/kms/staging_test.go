@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -195,8 +196,8 @@ func TestWhatIsBeingRestored(t *testing.T) {
 		return second(to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), looking(func() {
 			must(t, to, func(c *kms.Call) error {
 				v, err := to.Vault(t.Context(), c, kms.VaultRef{ID: life.vault})
-				if err == nil && v.State != keys.Restoring {
-					t.Errorf("the vault is %s", v.State)
+				if err == nil && (v.State != keys.Restoring || !v.DeleteAt.IsZero()) {
+					t.Errorf("the vault is %s, to be deleted at %s", v.State, v.DeleteAt)
 				}
 				return err
 			})
@@ -216,9 +217,27 @@ func TestWhatIsBeingRestored(t *testing.T) {
 	lose(t, to, life.aes)
 	must(t, to, func(c *kms.Call) error {
 		return second(to.RestoreKeyBackup(t.Context(), c, bytes.NewReader(backup), looking(func() {
-			if got := seen(t, to, life.aes).State; got != keys.Restoring {
-				t.Errorf("the key is %s", got)
+			if got := seen(t, to, life.aes); got.State != keys.Restoring || !got.DeleteAt.IsZero() {
+				t.Errorf("the key is %s, to be deleted at %s", got.State, got.DeleteAt)
 			}
+			want(t, "the key, where the cloud has no such state", as(t, to, to.Tenant, func(c *kms.Call) error {
+				return second(to.Key(t.Context(), c, kms.KeyRef{ID: life.aes, HideDeleted: true}))
+			}), keys.KindNotFound)
+			must(t, to, func(c *kms.Call) error {
+				list, err := to.Keys(t.Context(), c, kms.KeyFilter{HideDeleted: true, Vault: life.vault}, kms.Page{})
+				if err == nil && slices.ContainsFunc(list.Items, func(k *kms.Key) bool { return k.ID == life.aes }) {
+					t.Error("the key is listed where the cloud has no such state")
+				}
+				return err
+			})
+			var b bytes.Buffer
+			must(t, to, func(c *kms.Call) error {
+				m, err := to.WriteVaultBackup(t.Context(), c, kms.VaultRef{ID: life.vault}, true, &b, nil)
+				if err == nil && m.Counts.Keys != 5 {
+					t.Errorf("a backup of the vault has %d keys", m.Counts.Keys)
+				}
+				return err
+			})
 			life.closed(t, to)
 			if _, err := to.Sweep(t.Context()); err != nil {
 				t.Error(err)

@@ -24,7 +24,11 @@ func etag(id keys.ID, revision int64, state keys.State) string {
 
 func viewVault(v *keys.Vault, now time.Time) *Vault {
 	state := v.Effective(now)
-	return &Vault{Vault: *v, State: state, ETag: etag(v.ID, v.Revision, state)}
+	out := &Vault{Vault: *v, State: state, ETag: etag(v.ID, v.Revision, state)}
+	if state == keys.Restoring {
+		out.DeleteAt = time.Time{} // until when its restore may take: no deletion
+	}
+	return out
 }
 
 // viewKey shows a key in its vault. A hidden one lies wherever its vault does.

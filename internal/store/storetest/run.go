@@ -29,6 +29,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"Hidden", testHidden},
 		{"Material", testMaterial},
 		{"Replicas", testReplicas},
+		{"Restoring", testRestoring},
 		{"Versions", testVersions},
 		{"Aliases", testAliases},
 		{"WorkRequests", testWorkRequests},
