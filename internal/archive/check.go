@@ -104,7 +104,7 @@ func checkVersion(r *Record) error {
 		return errVersion
 	case v.State == keys.Deleted && (material || marked || len(v.PublicKey) > 0),
 		v.State == keys.PendingImport && (material || !marked),
-		(v.State == keys.Enabled || v.State == keys.PendingDeletion) && !material:
+		(v.State == keys.Enabled || v.State == keys.PendingDeletion) && (!material || marked != (v.Origin == keys.Imported)):
 		return errVersion
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 
 	"claviger/internal/archive"
 	"claviger/internal/keys"
+	"claviger/internal/seal"
 	"claviger/internal/secret"
 )
 
@@ -48,9 +49,6 @@ func (s *Service) WriteKeyBackup(ctx context.Context, c *Call, ref KeyRef, w io.
 		at, _, err := m.locate(ref, keys.BackupKey)
 		if err != nil {
 			return err
-		}
-		if at.key.Hidden {
-			return &keys.Error{Kind: keys.KindUnsupported, Noun: keys.TypeKey, Action: keys.BackupKey, Hint: "a vault's wrapping key is part of the vault's backup"}
 		}
 		if err := m.match(viewKey(at.key, at.vault, m.now).ETag); err != nil {
 			return err
@@ -154,28 +152,41 @@ func (s *Service) writeArchive(ctx context.Context, w io.Writer, m *Manifest, ga
 	}
 }
 
-// openRecord opens the secrets of a gathered version, which lies in place.
-func (s *Service) openRecord(ctx context.Context, rec *archive.Record, place *keys.Version) error {
-	if rec.Version == nil || rec.Material.Len() == 0 {
-		return nil
+// sealedUnder is what is sealed of a version, after the generation of its KEK: so it waits in the
+// spool. Nothing sealed is nothing.
+func sealedUnder(v *keys.Version, sealed []byte) secret.Bytes {
+	if sealed == nil {
+		return secret.Bytes{}
 	}
-	sealed := rec.Material.Reveal()
-	v := keys.Version{
-		ID: rec.Version.ID, Tenant: place.Tenant, Vault: place.Vault, Key: place.Key,
-		KEKGeneration: int(binary.BigEndian.Uint64(sealed)), Sealed: sealed[8:], //nolint:gosec // as withSealed put it
-	}
-	material, err := s.openMaterial(ctx, &v)
-	if err != nil {
-		return err
-	}
-	rec.Material = material
-	return nil
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(sealed)), uint64(v.KEKGeneration)) //nolint:gosec // never negative
+	return secret.New(append(b, sealed...))
 }
 
-// withSealed puts a version's sealed material into its record, after the generation of its KEK.
-func withSealed(rec *archive.Record, v *keys.Version) {
-	b := binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(v.Sealed)), uint64(v.KEKGeneration)) //nolint:gosec // never negative
-	rec.Material = secret.New(append(b, v.Sealed...))
+// openRecord opens the secrets of a gathered version, which lies in place.
+func (s *Service) openRecord(ctx context.Context, rec *archive.Record, place *keys.Version) error {
+	if rec.Version == nil {
+		return nil
+	}
+	v := *place
+	v.ID = rec.Version.ID
+	for _, part := range []struct {
+		aad    func(*keys.Version) []byte
+		secret *secret.Bytes
+	}{{materialAAD, &rec.Material}, {fingerprintAAD, &rec.Fingerprint}} {
+		b := part.secret.Reveal()
+		if len(b) == 0 {
+			continue
+		}
+		v.KEKGeneration = int(binary.BigEndian.Uint64(b)) //nolint:gosec // as sealedUnder put it
+		kek, err := s.vaultKEK(ctx, v.Tenant, v.Vault, v.KEKGeneration)
+		if err != nil {
+			return err
+		}
+		if *part.secret, err = seal.OpenBox(kek, part.aad(&v), b[8:]); err != nil {
+			return fmt.Errorf("open what is sealed of key version %s: %w", v.ID, err)
+		}
+	}
+	return nil
 }
 
 // meter counts records for a Progress.

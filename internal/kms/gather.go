@@ -157,9 +157,10 @@ func (g *gathering) versions(k *keys.Key) error {
 }
 
 func (g *gathering) version(k *keys.Key, v *keys.Version) error {
-	rec := &archive.Record{Version: v}
-	if settleVersion(k, v, g.m.now) {
-		withSealed(rec, v)
+	material := settleVersion(k, v, g.m.now)
+	rec := &archive.Record{Version: v, Fingerprint: sealedUnder(v, v.Fingerprint)}
+	if material {
+		rec.Material = sealedUnder(v, v.Sealed)
 	}
 	g.manifest.Counts.Versions++
 	if err := g.put(rec); err != nil {

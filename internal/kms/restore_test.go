@@ -138,6 +138,10 @@ func TestForgedMaterial(t *testing.T) {
 		"another spec's key": func(r *archive.Record) { r.Material = secret.New(make([]byte, 32)) },
 		"another public key": func(r *archive.Record) { r.Version.PublicKey = rsaSPKI(t, w.Tenant) },
 		"no public key":      func(r *archive.Record) { r.Version.PublicKey = nil },
+		"half a fingerprint": func(r *archive.Record) { r.Version.Origin, r.Fingerprint = keys.Imported, secret.New(make([]byte, 16)) },
+		"another fingerprint": func(r *archive.Record) {
+			r.Version.Origin, r.Fingerprint = keys.Imported, secret.New(make([]byte, 32))
+		},
 	} {
 		backup := forge(t, w, backupKey(t, w, life.rsa), func(r *archive.Record) {
 			if r.Version != nil {
@@ -403,6 +407,29 @@ func TestCompartments(t *testing.T) {
 		}
 	}
 	checked(t, to)
+}
+
+// TestTheDefaultVaultComesBack restores a tenant's default vault: it is that again where there is
+// no other.
+func TestTheDefaultVaultComesBack(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	backup := backupVault(t, w, w.Tenant.Vault)
+	for name, lost := range map[string]bool{"beside another": false, "alone": true} {
+		to := anew(t, w)
+		if lost {
+			tamper(t, to, func(tx store.Tx) error {
+				return errors.Join(tx.Delete(&store.KEK{Owner: to.Tenant.Vault, Generation: 1}), tx.Delete(&keys.Vault{ID: to.Tenant.Vault}))
+			})
+		}
+		if err := restoreVault(t, to, backup); err != nil {
+			t.Fatal(err)
+		}
+		checked(t, to)
+		if got := contentOf(t, to, w.Tenant.Vault).Vault.Default; got != lost {
+			t.Errorf("%s, the restored vault is the default: %t", name, got)
+		}
+	}
 }
 
 // TestTakenNames restores where an alias leads elsewhere by now, which it goes on doing, and

@@ -16,14 +16,14 @@ func settleKey(k *keys.Key, now time.Time) {
 	if k.State == keys.PendingDeletion && !now.Before(k.DeleteAt) {
 		entomb(k, k.DeleteAt)
 	}
-	if k.State == keys.Deleted || k.MaterialExpiresAt.IsZero() || now.Before(k.MaterialExpiresAt) {
+	if k.State == keys.Deleted || !k.MaterialOver(now) {
 		return
 	}
 	if k.State == keys.PendingDeletion {
 		k.Before = keys.PendingImport
-		return
+	} else {
+		k.State = keys.PendingImport
 	}
-	k.State = keys.PendingImport
 }
 
 // settleVersion makes v, a version of the settled k, what it is at now. It reports whether the
@@ -38,8 +38,8 @@ func settleVersion(k *keys.Key, v *keys.Version, now time.Time) (material bool) 
 	if v.State == keys.Deleted {
 		return false
 	}
-	if !k.MaterialExpiresAt.IsZero() && !now.Before(k.MaterialExpiresAt) {
-		v.State, v.DeleteAt, v.Sealed = keys.PendingImport, time.Time{}, nil
+	if v.State == keys.Enabled && k.MaterialOver(now) {
+		v.State, v.Sealed = keys.PendingImport, nil
 	}
 	return v.State != keys.PendingImport
 }

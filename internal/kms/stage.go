@@ -10,6 +10,7 @@ import (
 
 	"claviger/internal/archive"
 	"claviger/internal/keys"
+	"claviger/internal/seal"
 	"claviger/internal/store"
 )
 
@@ -149,6 +150,9 @@ func (x *restore) stageKey(k *keys.Key) error {
 	if x.apply {
 		settleKey(k, x.now)
 	}
+	if k.Hidden && x.s.hsm != SoftwareLabelled {
+		k.Protection = keys.Software // as a wrapping key that is made here
+	}
 	k.RestoredFrom, k.RestoredAt = k.ID, x.now
 	row := *k
 	row.Versions, row.Primary = 0, keys.ID{}
@@ -226,10 +230,8 @@ func (x *restore) stageVersion(ctx context.Context, rec *archive.Record) error {
 	if x.apply {
 		material = settleVersion(st.whole, v, x.now) && material
 	}
-	if material {
-		if err := x.s.sealMaterial(ctx, v, rec.Material); err != nil {
-			return err
-		}
+	if err := x.sealVersion(ctx, rec, material); err != nil {
+		return err
 	}
 	if v.State != keys.Deleted {
 		st.live++
@@ -243,6 +245,26 @@ func (x *restore) stageVersion(ctx context.Context, rec *archive.Record) error {
 		put := *v
 		return x.exclusive(tx.Put(&put), keys.TypeVersion, put.ID)
 	})
+	return nil
+}
+
+// sealVersion seals a version's material, or, while it waits for that, what it will be recognized by.
+func (x *restore) sealVersion(ctx context.Context, rec *archive.Record, material bool) error {
+	v := rec.Version
+	if material {
+		return x.s.sealMaterial(ctx, v, rec.Material)
+	}
+	if v.State != keys.PendingImport {
+		return nil
+	}
+	v.KEKGeneration = firstGeneration
+	kek, err := x.s.vaultKEK(ctx, v.Tenant, v.Vault, v.KEKGeneration)
+	if err != nil {
+		return err
+	}
+	if v.Fingerprint, err = seal.SealBox(x.s.rand, kek, fingerprintAAD(v), rec.Fingerprint); err != nil {
+		return fmt.Errorf("seal fingerprint of material: %w", err)
+	}
 	return nil
 }
 

@@ -328,6 +328,57 @@ func TestRestoresAtOnce(t *testing.T) {
 	}
 }
 
+// TestARepeatWaitsForTheFirst repeats a restore, with its retry token and without, while the first
+// one is under way: both wait, and are answered as they would be later.
+func TestARepeatWaitsForTheFirst(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	life := newLifeOf(t, w)
+	whole := backupVault(t, w, life.vault)
+	to := anew(t, w)
+	to.StageRows(1)
+	var wait sync.WaitGroup
+	again := map[string]error{"again": nil, "": nil}
+	first := to.Call(t, to.Tenant)
+	defer first.End()
+	first.Token = "again"
+	repeat := sync.OnceFunc(func() {
+		var begun sync.WaitGroup
+		var mu sync.Mutex
+		for token := range again {
+			c := to.Call(t, to.Tenant)
+			c.Token = token
+			begun.Add(1)
+			verified := sync.OnceFunc(begun.Done)
+			wait.Go(func() {
+				defer c.End()
+				v, err := to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), func(done, total int) {
+					if done == total/2 {
+						verified()
+					}
+				})
+				if err == nil && v.State != keys.Active {
+					t.Errorf("token %q: the vault is %s", token, v.State)
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				again[token] = err
+			})
+		}
+		begun.Wait()
+	})
+	_, err := to.RestoreVaultBackup(t.Context(), first, "", bytes.NewReader(whole), func(done, total int) {
+		if done == total {
+			repeat()
+		}
+	})
+	wait.Wait()
+	want(t, "the first", err, "")
+	want(t, "with its token", again["again"], "")
+	want(t, "without", again[""], keys.KindExists)
+	checked(t, to)
+}
+
 // TestTwoNodesRestore lets a second service on the same store take a restore over: the first one
 // notices, and leaves what is the second one's alone.
 func TestTwoNodesRestore(t *testing.T) {

@@ -5,6 +5,7 @@ package kms
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +13,6 @@ import (
 	"claviger/internal/archive"
 	"claviger/internal/engine"
 	"claviger/internal/keys"
-	"claviger/internal/secret"
 	"claviger/internal/store"
 )
 
@@ -58,8 +58,8 @@ func (x *restore) verify(ctx context.Context) error {
 		case rec.Key != nil:
 			k = rec.Key
 			return x.keyFits(k)
-		case rec.Material.Len() > 0:
-			return materialFits(k, rec.Version, rec.Material)
+		case rec.Version != nil:
+			return versionFits(k, rec)
 		}
 		return nil
 	})
@@ -126,9 +126,16 @@ func (x *restore) keyFits(k *keys.Key) error {
 	return nil
 }
 
-// materialFits checks that material is what its key and version say.
-func materialFits(k *keys.Key, v *keys.Version, material secret.Bytes) error {
-	opened, err := engine.Open(k.Spec, material)
+// versionFits checks that a version's secrets are what it and its key say.
+func versionFits(k *keys.Key, rec *archive.Record) error {
+	v := rec.Version
+	if n := rec.Fingerprint.Len(); n > 0 && n != sha256.Size {
+		return fmt.Errorf("%w: the fingerprint of key version %s is none", archive.ErrDamaged, v.ID)
+	}
+	if rec.Material.Len() == 0 {
+		return nil
+	}
+	opened, err := engine.Open(k.Spec, rec.Material)
 	if err != nil {
 		return fmt.Errorf("%w: the material of key version %s is none of %s", archive.ErrDamaged, v.ID, k.Spec)
 	}
@@ -139,6 +146,11 @@ func materialFits(k *keys.Key, v *keys.Version, material secret.Bytes) error {
 	}
 	if !bytes.Equal(public, v.PublicKey) {
 		return fmt.Errorf("%w: the public key of key version %s is another key's", archive.ErrDamaged, v.ID)
+	}
+	mark := fingerprint(rec.Material)
+	defer mark.Wipe()
+	if v.Origin == keys.Imported && !mark.Equal(rec.Fingerprint) {
+		return fmt.Errorf("%w: the material of key version %s is not what it is recognized by", archive.ErrDamaged, v.ID)
 	}
 	return nil
 }
