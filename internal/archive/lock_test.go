@@ -185,6 +185,7 @@ var notCarried = map[string]string{
 	"Fingerprint":   "it travels in Record.Fingerprint",
 	"KEKGeneration": "it is the sealed material's",
 	"Erased":        "it follows from the versions",
+	"Replica":       "it is a vault of its own making, and is made again where it is wanted",
 }
 
 // placedBy are the fields that the records before say.
