@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"errors"
+	"strings"
 	"testing"
 
 	"claviger/internal/keys"
@@ -37,8 +38,8 @@ func TestOpenForeign(t *testing.T) {
 			}
 		}
 		long := append(bytes.Clone(k.Public().DER()), make([]byte, maxForeign)...)
-		if _, err := OpenForeign(spec, long); !errors.Is(err, ErrMaterial) {
-			t.Errorf("%s, long: %v", spec, err)
+		if _, err := OpenForeign(spec, long); !errors.Is(err, ErrMaterial) || !strings.HasSuffix(err.Error(), " bytes") {
+			t.Errorf("%s, not refused for its length: %v", spec, err)
 		}
 	}
 	for _, spec := range []keys.Spec{keys.AES256, keys.SM4, keys.HMACSM3, keys.ECP256, keys.SECP256K1, "", "DSA"} {

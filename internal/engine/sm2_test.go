@@ -151,6 +151,20 @@ func testSM2Encrypt(t *testing.T, k *Key) {
 			t.Errorf("%s: %x, %v", what, got, err)
 		}
 	}
+	var c sm2Ciphertext
+	if _, err := asn1.Unmarshal(ct, &c); err != nil {
+		t.Fatal(err)
+	}
+	more, err := asn1.Marshal(struct {
+		X, Y       *big.Int
+		Hash, Text []byte
+		More       int
+	}{c.X, c.Y, c.Hash, c.Text, 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused("an element more", more)
+	refused("a length in more bytes than it needs", append([]byte{0x30, 0x81}, ct[1:]...))
 	for _, whole := range [][]byte{ct, rawSM2(t, ct)} {
 		for i := range whole {
 			changed := bytes.Clone(whole)
@@ -217,16 +231,15 @@ func TestSM2KDF(t *testing.T) {
 	}
 }
 
-// TestSM2Nonces: a reader that repeats itself gives another nonce for another digest or key, and
-// the same for the same.
+// TestSM2Nonces: a reader that repeats itself gives other nonces for another digest or key. The
+// library skips a byte of the nonces' stream now and then, so there are two for each.
 func TestSM2Nonces(t *testing.T) {
 	t.Parallel()
 	k, other := sm2Sample(t), fixedKey(t, keys.SM2)
-	stuck := func() *bytes.Reader { return bytes.NewReader(make([]byte, 32)) }
 	// s·(1+d) + r·d is the nonce.
 	nonce := func(k *Key, digest []byte) string {
 		t.Helper()
-		der, err := k.Sign(stuck(), keys.SM2DSA, digest)
+		der, err := k.Sign(bytes.NewReader(make([]byte, 32)), keys.SM2DSA, digest)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -241,13 +254,15 @@ func TestSM2Nonces(t *testing.T) {
 	}
 	digest, another := make([]byte, 32), bytes.Repeat([]byte{1}, 32)
 	seen := map[string]string{}
-	for name, got := range map[string]string{
-		"as is": nonce(k, digest), "another digest": nonce(k, another), "another key": nonce(other, digest),
-	} {
-		if twice, ok := seen[got]; ok {
-			t.Errorf("%s has the nonce of %s", name, twice)
+	for range 16 {
+		for name, got := range map[string]string{
+			"as is": nonce(k, digest), "another digest": nonce(k, another), "another key": nonce(other, digest),
+		} {
+			if whose, ok := seen[got]; ok && whose != name {
+				t.Fatalf("%s has the nonce of %s", name, whose)
+			}
+			seen[got] = name
 		}
-		seen[got] = name
 	}
 	broken := errors.New("broken reader")
 	if _, err := k.Sign(iotest.ErrReader(broken), keys.SM2DSA, digest); !errors.Is(err, broken) {
@@ -304,6 +319,17 @@ func TestInvalidSM2(t *testing.T) {
 		if _, err := OpenPublic(keys.SM2, spki); !errors.Is(err, ErrMaterial) {
 			t.Errorf("public, %s: %v", name, err)
 		}
+	}
+	more, err := asn1.Marshal(struct {
+		Algorithm ecAlgorithm
+		Point     asn1.BitString
+		More      int
+	}{sm2Algorithm(), bitString(good), 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenPublic(keys.SM2, more); !errors.Is(err, ErrMaterial) {
+		t.Errorf("public, an element more: %v", err)
 	}
 }
 

@@ -3,13 +3,18 @@
 package alibaba
 
 import (
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"hash"
 	"strings"
 	"testing"
+
+	"claviger/internal/keys"
+	"claviger/internal/store"
 )
 
 // TestReEncrypt: what comes back under the new key and context is what went in, in its form.
@@ -99,6 +104,13 @@ func TestReEncryptRefused(t *testing.T) {
 			t.Errorf("%s: %s, want %s", name, r, tc.want)
 		}
 	}
+	for _, action := range []string{"ReEncrypt", "ExportDataKey", "Decrypt"} {
+		r := c.call(t, action, "CiphertextBlob="+c.notShown(t, from, blob), "DestinationKeyId="+to, "PublicKeyBlob="+c.publicKeyBlob(t),
+			"WrappingKeySpec=RSA_2048", "WrappingAlgorithm=RSAES_OAEP_SHA_256")
+		if r.code() != noKey {
+			t.Errorf("%s of what a key sealed that is not shown: %s", action, r)
+		}
+	}
 	c.must(t, "DisableKey", "KeyId="+from)
 	if r := c.call(t, "ReEncrypt", good...); r.code() != isDisabled {
 		t.Errorf("with the source disabled: %s", r)
@@ -108,6 +120,36 @@ func TestReEncryptRefused(t *testing.T) {
 	if r := c.call(t, "ReEncrypt", good...); r.code() != isPending {
 		t.Errorf("with the destination pending deletion: %s", r)
 	}
+}
+
+// notShown is a ciphertext of a key that this cloud does not show: like the given one, but kept by
+// a key manager elsewhere.
+func (c *cloud) notShown(t testing.TB, like, blob string) string {
+	t.Helper()
+	raw, err := base64.StdEncoding.DecodeString(blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var key, version keys.ID
+	_, _ = rand.Read(key[:])
+	_, _ = rand.Read(version[:])
+	_, err = c.Store.Update(t.Context(), func(tx store.Tx) error {
+		k, err := store.LoadKey(tx, mustID(t, like))
+		if err != nil {
+			return err
+		}
+		v, err := store.LoadVersion(tx, k.Primary)
+		if err != nil {
+			return err
+		}
+		k.ID, k.Primary, k.Origin, k.Revision = key, version, keys.External, 0
+		v.ID, v.Key, v.Revision = version, key, 0
+		return errors.Join(tx.Put(k), tx.Put(v))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b64(append([]byte(version.String()), raw[36:]...))
 }
 
 // TestExportDataKey opens with the recipient's private key what leaves under their public one.
