@@ -97,6 +97,7 @@ bench: ## benchmarks with allocations, into .cache/bench.txt (BENCH=. COUNT=1)
 
 generate: ## write the documents that are rendered from tables
 	go generate ./...
+	go generate -C terraform-provider-oci ./...
 
 clean: ## remove what was built here
 	rm -rf .cache bin

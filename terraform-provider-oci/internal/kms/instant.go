@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/terraform-plugin-framework/attr"
-	"github.com/hashicorp/terraform-plugin-framework/attr/xattr"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/types/basetypes"
 	"github.com/hashicorp/terraform-plugin-go/tftypes"
@@ -63,6 +62,15 @@ func (i instant) time() (time.Time, bool) {
 	return t.Truncate(time.Second), err == nil
 }
 
+// orNone is the instant, or null for what is none: state of Oracle's provider has empty strings, and
+// times in Go's notation, which it cannot use itself.
+func (i instant) orNone() instant {
+	if _, ok := i.time(); !ok {
+		return noInstant()
+	}
+	return i
+}
+
 // same says whether both are the same instant, or both none.
 func (i instant) same(o instant) bool {
 	a, aok := i.time()
@@ -85,17 +93,6 @@ func (i instant) StringSemanticEquals(_ context.Context, v basetypes.StringValua
 	}
 	_, is := i.time()
 	return is && i.same(other), nil
-}
-
-// ValidateAttribute refuses what is not a time.
-func (i instant) ValidateAttribute(_ context.Context, q xattr.ValidateAttributeRequest, a *xattr.ValidateAttributeResponse) {
-	if i.IsNull() || i.IsUnknown() {
-		return
-	}
-	if _, ok := i.time(); !ok {
-		a.Diagnostics.AddAttributeError(q.Path, "Not a time", fmt.Sprintf(
-			"%q is not a time in RFC 3339, such as 2019-04-03T21:10:29.600Z.", i.ValueString()))
-	}
 }
 
 // sdk is the instant as requests carry it; nil for none.

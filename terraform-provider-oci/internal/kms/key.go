@@ -101,9 +101,7 @@ func (m *keyModel) learn(b *base, k keymanagement.Key) {
 	}
 	m.IsAutoRotationEnabled = types.BoolPointerValue(k.IsAutoRotationEnabled)
 	m.DefinedTags, m.FreeformTags = shown.defined, shown.freeform
-	if m.TimeOfDeletion.ValueString() == "" {
-		m.TimeOfDeletion = noInstant()
-	}
+	m.TimeOfDeletion = m.TimeOfDeletion.orNone()
 	m.CurrentKeyVersion, m.VaultID = text(k.CurrentKeyVersion), text(k.VaultId)
 	m.TimeCreated, m.RestoredFromKeyID = timeText(k.TimeCreated), text(k.RestoredFromKeyId)
 	m.IsPrimary = types.BoolPointerValue(k.IsPrimary)

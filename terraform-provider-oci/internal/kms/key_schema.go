@@ -103,7 +103,7 @@ func keyRotationBlock() schema.Block {
 			"time_of_schedule_start": schema.StringAttribute{
 				Optional: true, Computed: true, CustomType: instantType{},
 				MarkdownDescription: "The day on which the schedule begins, in RFC 3339. The default is today.",
-				PlanModifiers:       []planmodifier.String{scheduleStart{}},
+				Validators:          []validator.String{moment{}}, PlanModifiers: []planmodifier.String{scheduleStart{}},
 			},
 			"last_rotation_message": planned("What is to be said of the last rotation."),
 			"last_rotation_status":  planned("`SUCCESS`, `FAILED` or `IN_PROGRESS`."),

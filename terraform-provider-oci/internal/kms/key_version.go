@@ -80,8 +80,10 @@ func (m *keyVersionModel) learn(v keymanagement.KeyVersion) {
 	switch {
 	case v.LifecycleState == keymanagement.KeyVersionLifecycleStatePendingDeletion:
 		m.TimeOfDeletion = instantOf(v.TimeOfDeletion)
-	case wasPending || m.TimeOfDeletion.ValueString() == "":
-		m.TimeOfDeletion = noInstant() // somebody cancelled it, or there was none
+	case wasPending:
+		m.TimeOfDeletion = noInstant() // somebody cancelled it
+	default:
+		m.TimeOfDeletion = m.TimeOfDeletion.orNone()
 	}
 	m.PublicKey = text(v.PublicKey)
 	m.RestoredFromKeyVersionID, m.RestoredFromKeyID = text(v.RestoredFromKeyVersionId), text(v.RestoredFromKeyVersionId)

@@ -65,7 +65,7 @@ func managementEndpoint() schema.StringAttribute {
 func timeOfDeletion(doc string) schema.StringAttribute {
 	return schema.StringAttribute{
 		Optional: true, Computed: true, CustomType: instantType{}, MarkdownDescription: doc,
-		PlanModifiers: []planmodifier.String{deletionTime{}},
+		Validators: []validator.String{moment{}}, PlanModifiers: []planmodifier.String{deletionTime{}},
 	}
 }
 

@@ -5,6 +5,7 @@ package kms_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -102,6 +103,13 @@ func (w *world) getenv(name string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.env[name]
+}
+
+// environ is the environment for processes.
+func (w *world) environ() map[string]string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.env)
 }
 
 // providers serves the provider within this process, with the world's environment.

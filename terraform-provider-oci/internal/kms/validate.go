@@ -29,6 +29,22 @@ func (duration) ValidateString(_ context.Context, q validator.StringRequest, a *
 	}
 }
 
+// moment accepts times in RFC 3339. State may hold others: Oracle's provider writes Go's notation.
+type moment struct{}
+
+func (moment) Description(context.Context) string             { return "a time in RFC 3339" }
+func (m moment) MarkdownDescription(c context.Context) string { return m.Description(c) }
+
+func (moment) ValidateString(_ context.Context, q validator.StringRequest, a *validator.StringResponse) {
+	if q.ConfigValue.IsNull() || q.ConfigValue.IsUnknown() {
+		return
+	}
+	if _, ok := (instant{q.ConfigValue}).time(); !ok {
+		a.Diagnostics.AddAttributeError(q.Path, "Not a time", fmt.Sprintf(
+			"%q is not a time in RFC 3339, such as 2019-04-03T21:10:29.600Z.", q.ConfigValue.ValueString()))
+	}
+}
+
 // endpoint accepts addresses that can be those of a vault, for one purpose.
 type endpoint struct{ purpose cloud.Purpose }
 

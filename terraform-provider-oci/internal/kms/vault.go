@@ -107,9 +107,7 @@ func (m *vaultModel) learn(b *base, v keymanagement.Vault) {
 	m.ID = text(v.Id)
 	m.CompartmentID, m.DisplayName, m.VaultType = text(v.CompartmentId), text(v.DisplayName), word(v.VaultType)
 	m.DefinedTags, m.FreeformTags = shown.defined, shown.freeform
-	if m.TimeOfDeletion.ValueString() == "" {
-		m.TimeOfDeletion = noInstant()
-	}
+	m.TimeOfDeletion = m.TimeOfDeletion.orNone()
 	m.CryptoEndpoint, m.ManagementEndpoint = text(v.CryptoEndpoint), text(v.ManagementEndpoint)
 	m.State, m.TimeCreated = word(v.LifecycleState), timeText(v.TimeCreated)
 	m.RestoredFromVaultID = text(v.RestoredFromVaultId)

@@ -1,0 +1,3 @@
+data "oci_kms_vault" "by_id" {
+  vault_id = oci_kms_vault.test_vault.id
+}

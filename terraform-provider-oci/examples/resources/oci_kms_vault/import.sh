@@ -1,0 +1,1 @@
+terraform import oci_kms_vault.test_vault {vaultId}
