@@ -76,7 +76,8 @@ func (s *Service) vaultWithoutWrappingKey(tx store.Tx, c *Call, act keys.Action)
 	if err != nil {
 		return nil, err
 	}
-	if may(c.Who, act, identity.Resource{Tenant: v.Tenant, Vault: v.ID}) != nil || v.Effective(s.clock.Now()) != keys.Active {
+	allowed := c.reaches(v) && may(c.Who, act, identity.Resource{Tenant: v.Tenant, Vault: v.ID}) == nil
+	if !allowed || v.Effective(s.clock.Now()) != keys.Active {
 		return nil, nil
 	}
 	_, err = store.LoadKey(tx, keys.WrappingKeyID(v.ID))

@@ -3,6 +3,7 @@
 package oci
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -47,6 +48,9 @@ func badValues(kind string) map[any]string {
 	case "base64":
 		out[notUTF8] = invalid // nothing outside of base64 is, whatever it is
 		out["!!!!"], out["YQ"+"="], out["YWJj\nZGVm"], out[strings.Repeat("A", 8000)] = invalid, invalid, invalid, invalid
+	case "pem":
+		pem := "-----BEGIN PUBLIC KEY-----%s-----END PUBLIC KEY-----"
+		out[""], out[long], out["AAAA"], out[fmt.Sprintf(pem, "")], out[fmt.Sprintf(pem, "AAAA")] = absent, invalid, invalid, invalid, invalid
 	case "ciphertext", "signature":
 		out[notUTF8] = invalid
 		out["!!!!"], out["YWJj\r\nZGVm"], out["Y-_="] = invalid, invalid, invalid
@@ -102,6 +106,14 @@ func goods(r *rig) map[string]good {
 	delete(verifyFields, "loggingContext")
 	dekFields := with(crypto, with(shapeFields, map[string]string{"includePlaintextKey": "bool!", "associatedData": "map"}))
 	delete(dekFields, "keyVersionId")
+	wrapped := map[string]any{"keyMaterial": "{wrapped}", "wrappingAlgorithm": "RSA_OAEP_SHA256"}
+	wrappedFields := map[string]string{
+		"wrappedImportKey": "object!", "wrappedImportKey.keyMaterial": "base64!", "wrappedImportKey.wrappingAlgorithm": "enum!",
+	}
+	createFields := with(with(labels, shapeFields), map[string]string{
+		"compartmentId": "compartment!", "displayName": "name!", "protectionMode": "enum", "isAutoRotationEnabled": "bool",
+		"autoKeyRotationDetails": "object", "autoKeyRotationDetails.rotationIntervalInDays": "int", "autoKeyRotationDetails.timeOfScheduleStart": "time",
+	})
 	return map[string]good{
 		"CreateVault": {
 			path: "/20180608/vaults", body: map[string]any{"compartmentId": tenancy, "displayName": "v", "vaultType": "DEFAULT"},
@@ -132,10 +144,20 @@ func goods(r *rig) map[string]good {
 		"ChangeVaultCompartment": {path: "/20180608/vaults/{vault}/actions/changeCompartment", body: move, fields: moveFields},
 		"CreateKey": {
 			vault: true, path: "/20180608/keys", body: map[string]any{"compartmentId": tenancy, "displayName": "k", "keyShape": shape},
-			fields: with(with(labels, shapeFields), map[string]string{
-				"compartmentId": "compartment!", "displayName": "name!", "protectionMode": "enum", "isAutoRotationEnabled": "bool",
-				"autoKeyRotationDetails": "object", "autoKeyRotationDetails.rotationIntervalInDays": "int", "autoKeyRotationDetails.timeOfScheduleStart": "time",
-			}),
+			fields: createFields,
+		},
+		"GetWrappingKey": {vault: true, path: "/20180608/wrappingKeys"},
+		"ImportKey": {
+			vault: true, path: "/20180608/keys/import", body: map[string]any{"compartmentId": tenancy, "displayName": "k", "keyShape": shape, "wrappedImportKey": wrapped},
+			fields: with(createFields, wrappedFields),
+		},
+		"ImportKeyVersion": {
+			vault: true, path: "/20180608/keys/{key}/keyVersions/import", body: map[string]any{"wrappedImportKey": wrapped},
+			fields: with(wrappedFields, map[string]string{"freeformTags": "map", "definedTags": "maps"}),
+		},
+		"ExportKey": {
+			vault: true, path: "/20180608/exportKey", body: map[string]any{"keyId": "{key}", "algorithm": "RSA_OAEP_AES_SHA256", "publicKey": "{pem}"},
+			fields: with(crypto, map[string]string{"algorithm": "enum!", "publicKey": "pem!"}),
 		},
 		"GetKey":   {vault: true, path: "/20180608/keys/{key}"},
 		"ListKeys": {vault: true, path: "/20180608/keys", query: list, fields: with(listFields, map[string]string{"protectionMode": "query", "algorithm": "query", "length": "query", "curveId": "query"})},
@@ -213,11 +235,13 @@ func newFixtures(t *testing.T, r *rig) fixtures {
 	others := r.workRequests(t, r.Other, n.keyName("home", r.Other.Vault, keys.ID{1}))[3]
 	key, sign, other := r.newKey(t, r.Tenant, "AES", 32), r.newKey(t, r.Tenant, "ECDSA", 32), r.newKey(t, r.Other, "AES", 32)
 	r.call(t, r.Tenant, "POST", r.vault(r.Tenant)+"/20180608/keys/"+text(key, "id")+"/keyVersions", nil).object(t) // makes {version} an old one
+	wrapped := base64.StdEncoding.EncodeToString(wrapOAEP(t, r.wrappingKey(t, r.Tenant), make([]byte, 32)))
 	sealed := r.call(t, r.Tenant, "POST", r.vault(r.Tenant)+"/20180608/encrypt", map[string]any{"keyId": key["id"], "plaintext": "aGVsbG8="}).object(t)
 	return fixtures{
 		own: map[string]string{
 			"{vault}": vault(r.Tenant.Vault), "{key}": text(key, "id"), "{version}": text(key, "currentKeyVersion"),
 			"{work}": n.WorkRequestName(own), "{sign}": text(sign, "id"), "{signVersion}": text(sign, "currentKeyVersion"), "{ciphertext}": text(sealed, "ciphertext"),
+			"{wrapped}": wrapped, "{pem}": strings.ReplaceAll(strings.TrimSpace(publicPEM(t, &r.Tenant.RSAKey.PublicKey)), "\n", " "),
 		},
 		others: map[string]string{
 			"{vault}": vault(r.Other.Vault), "{key}": text(other, "id"), "{version}": text(other, "currentKeyVersion"),

@@ -19,6 +19,8 @@ func FuzzDecode(f *testing.F) {
 		`{"compartmentId":"c","displayName":"d","keyShape":{"algorithm":"ECDSA","length":"32"},"isAutoRotationEnabled":true,"autoKeyRotationDetails":{"rotationIntervalInDays":60}}`,
 		`{"keyId":"` + name + `","plaintext":"aGVsbG8","associatedData":{"a":"b"},"loggingContext":{}}`,
 		`{"keyId":"` + name + `","message":"AAAA","signature":"AAAA","keyVersionId":"x","signingAlgorithm":"ECDSA_SHA_256","messageType":"RAW"}`,
+		`{"compartmentId":"c","displayName":"d","keyShape":{"algorithm":"AES","length":32},"wrappedImportKey":{"keyMaterial":"AAAA","wrappingAlgorithm":"RSA_OAEP_SHA256"}}`,
+		`{"keyId":"` + name + `","algorithm":"RSA_OAEP_AES_SHA256","publicKey":"-----BEGIN PUBLIC KEY-----AAAA-----END PUBLIC KEY-----"}`,
 		`{"keyId":"` + name + `","includePlaintextKey":true,"keyShape":{"algorithm":"AES","length":16}}`,
 	} {
 		f.Add([]byte(body), "limit=10&sortBy=DISPLAYNAME&compartmentId=c", name)
@@ -34,6 +36,7 @@ func FuzzDecode(f *testing.F) {
 			&keyRequest{}, &listKeysRequest{}, &createKeyDetails{}, &updateKeyDetails{}, &scheduleKeyRequest{}, &moveKeyRequest{},
 			&versionRequest{}, &scheduleVersionRequest{}, &createVersionRequest{}, &listVersionsRequest{},
 			&encryptRequest{}, &decryptRequest{}, &dataKeyRequest{}, &signRequest{}, &verifyRequest{},
+			&wrappingKeyRequest{}, &importKeyDetails{}, &importVersionRequest{}, &exportRequest{},
 		} {
 			in.ignored = nil
 			err := in.readQuery()

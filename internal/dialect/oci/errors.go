@@ -105,6 +105,8 @@ var fieldNames = map[string]string{
 	"compartment":      "compartmentId",
 	"context":          "associatedData",
 	"digest":           "message",
+	"export":           "keyId",
+	"material":         "wrappedImportKey.keyMaterial",
 	"name":             "displayName",
 	"origin":           "keyId",
 	"protection":       "protectionMode",
@@ -113,6 +115,7 @@ var fieldNames = map[string]string{
 	"spec":             "keyShape",
 	"tags":             "freeformTags",
 	"usage":            "keyId",
+	"wrapping":         "wrappedImportKey.wrappingAlgorithm",
 }
 
 // find is the first row for an error. m is nil where no operation was found.
@@ -168,6 +171,8 @@ func fieldName(e *keys.Error, m *match) string {
 		switch m.op.Action {
 		case keys.Sign, keys.Verify:
 			name = "signingAlgorithm"
+		case keys.ExportKey:
+			name = "algorithm"
 		case keys.GenerateDataKey: // it names no algorithm: the key is the wrong one
 			name = "keyId"
 		default:

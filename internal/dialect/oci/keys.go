@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"time"
 
 	"claviger/internal/keys"
 	"claviger/internal/kms"
@@ -242,10 +243,14 @@ func (q *createKeyDetails) field(r *reader, name []byte) bool {
 	return true
 }
 
-func (q *createKeyDetails) decode(in *input) (err error) {
+func (q *createKeyDetails) decode(in *input) error {
 	if err := in.body(q); err != nil {
 		return err
 	}
+	return q.check(in)
+}
+
+func (q *createKeyDetails) check(in *input) (err error) {
 	switch {
 	case q.compartmentID == "":
 		return keys.Missing("compartmentId")
@@ -267,11 +272,16 @@ func (q *createKeyDetails) decode(in *input) (err error) {
 	return q.checkLabels()
 }
 
-func (d *Dialect) createKey(ctx context.Context, c *kms.Call, q *createKeyDetails) (one, error) {
-	k, err := d.kms.CreateKey(ctx, c, kms.NewKey{
+// newKey is the wish that the details are.
+func (q *createKeyDetails) newKey(c *kms.Call, now time.Time) kms.NewKey {
+	return kms.NewKey{
 		Vault: c.Vault, Compartment: q.compartmentID, Name: *q.displayName, Spec: q.spec, Usages: q.spec.Usages(),
-		Origin: keys.Generated, Protection: q.protection, Rotation: q.policy(d.kms.Now()), Tags: q.tags(),
-	})
+		Origin: keys.Generated, Protection: q.protection, Rotation: q.policy(now), Tags: q.tags(),
+	}
+}
+
+func (d *Dialect) createKey(ctx context.Context, c *kms.Call, q *createKeyDetails) (one, error) {
+	k, err := d.kms.CreateKey(ctx, c, q.newKey(c, d.kms.Now()))
 	return d.key(ctx, k, err)
 }
 

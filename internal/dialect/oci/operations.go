@@ -52,8 +52,6 @@ func (d *Dialect) sections() []section {
 // Why operations are not supported.
 const (
 	noBackup     = "backup and restore of vaults and keys"
-	noImport     = "import of key material"
-	noExport     = "export of key material"
 	noUsage      = "counts of a vault's keys"
 	noMTLS       = "mutual TLS for vaults"
 	noEKM        = "keys in a third party's key manager"
@@ -110,9 +108,9 @@ func (d *Dialect) managementOperations() []operation {
 		{Operation: op("GetKey", "GET "+key, mgmtRead, keys.ReadKey, d.getKey)},
 		{Operation: op("GetKeyVersion", "GET "+version, mgmtRead, keys.ReadVersion, d.getKeyVersion)},
 		{Operation: op("GetReplicationStatus", "GET /20180608/replicaOperations/{replicationId}/status", unlimited, keys.ReadReplica, d.getReplicationStatus)},
-		gap("GetWrappingKey", "GET /20180608/wrappingKeys", noImport, onManagement),
-		gap("ImportKey", "POST "+base+"/import", noImport, onManagement),
-		gap("ImportKeyVersion", "POST "+key+"/keyVersions/import", noImport, onManagement),
+		{Operation: op("GetWrappingKey", "GET /20180608/wrappingKeys", unlimited, keys.ReadVersion, d.getWrappingKey)},
+		{Operation: op("ImportKey", "POST "+base+"/import", unlimited, keys.CreateKey, d.importKey), headers: retryToken},
+		{Operation: op("ImportKeyVersion", "POST "+key+"/keyVersions/import", unlimited, keys.Rotate, d.importKeyVersion), headers: retryToken},
 		{Operation: op("ListKeyVersions", "GET "+key+"/keyVersions", mgmtRead, keys.ListVersions, d.listKeyVersions), query: listQuery},
 		{Operation: op("ListKeys", "GET "+base, mgmtRead, keys.ListKeys, d.listKeys), query: list},
 		gap("RestoreKeyFromFile", "POST "+base+"/actions/restoreFromFile", noBackup, onManagement),
@@ -131,7 +129,7 @@ func (d *Dialect) cryptoOperations() []operation {
 	return []operation{
 		{Operation: op("Decrypt", "POST /20180608/decrypt", unlimited, keys.Decrypt, d.decrypt), on: onCrypto},
 		{Operation: op("Encrypt", "POST /20180608/encrypt", unlimited, keys.Encrypt, d.encrypt), on: onCrypto},
-		gap("ExportKey", "POST /20180608/exportKey", noExport, onCrypto),
+		{Operation: op("ExportKey", "POST /20180608/exportKey", unlimited, keys.ExportKey, d.exportKey), on: onCrypto},
 		{Operation: op("GenerateDataEncryptionKey", "POST /20180608/generateDataEncryptionKey", unlimited, keys.GenerateDataKey, d.generateDataEncryptionKey), on: onCrypto},
 		{Operation: op("Sign", "POST /20180608/sign", unlimited, keys.Sign, d.sign), on: onCrypto},
 		{Operation: op("Verify", "POST /20180608/verify", unlimited, keys.Verify, d.verify), on: onCrypto},

@@ -35,6 +35,7 @@ func Profile() *keys.Profile {
 		VaultRetention:   retention,
 		RotationInterval: keys.Window{Min: 60 * keys.Day, Max: 365 * keys.Day},
 		Replicas:         true,
+		RotateImported:   true,
 		TokenLife:        keys.Day,
 	}
 }

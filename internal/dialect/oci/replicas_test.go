@@ -3,6 +3,7 @@
 package oci
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -112,6 +113,10 @@ func TestReplica(t *testing.T) {
 	}
 	same("keys/" + key["id"].(string))
 	same("keys/" + key["id"].(string) + "/keyVersions/" + key["currentKeyVersion"].(string))
+	wrapping := r.call(t, r.Tenant, "GET", url+"wrappingKeys", nil).object(t)
+	if diff := cmp.Diff(r.call(t, r.Tenant, "GET", r.vault(r.Tenant)+"/20180608/wrappingKeys", nil).object(t), wrapping); diff != "" {
+		t.Errorf("the wrapping key (-home +away):\n%s", diff)
+	}
 	if all := r.call(t, r.Tenant, "GET", url+"keys?compartmentId="+r.Tenant.Names[Name], nil).array(t); len(all) != 1 || all[0]["id"] != key["id"] {
 		t.Errorf("keys listed away: %v", all)
 	}
@@ -143,11 +148,15 @@ func (r *rig) readOnly(t *testing.T, url, away, vault string, key map[string]any
 	newKey := map[string]any{"compartmentId": r.Tenant.Names[Name], "displayName": "k", "keyShape": map[string]any{"algorithm": "AES", "length": 32}}
 	move := map[string]any{"compartmentId": r.Tenant.Names[Name]}
 	region := map[string]any{"replicaRegion": testRegion}
+	wrapped := map[string]any{"wrappedImportKey": map[string]any{"keyMaterial": "AAAA", "wrappingAlgorithm": "RSA_OAEP_SHA256"}}
+	imported := map[string]any{"wrappedImportKey": wrapped["wrappedImportKey"]}
+	maps.Copy(imported, newKey)
 	for _, tc := range []struct {
 		method, url string
 		body        any
 	}{
 		{"POST", url + "keys", newKey},
+		{"POST", url + "keys/import", imported},
 		{"PUT", url + k, map[string]any{}},
 		{"POST", url + k + "/actions/disable", nil},
 		{"POST", url + k + "/actions/enable", nil},
@@ -155,6 +164,7 @@ func (r *rig) readOnly(t *testing.T, url, away, vault string, key map[string]any
 		{"POST", url + k + "/actions/cancelDeletion", nil},
 		{"POST", url + k + "/actions/changeCompartment", move},
 		{"POST", url + k + "/keyVersions", nil},
+		{"POST", url + k + "/keyVersions/import", wrapped},
 		{"POST", url + version + "/actions/scheduleDeletion", nil},
 		{"POST", url + version + "/actions/cancelDeletion", nil},
 		{"PUT", away + vault, map[string]any{}},
