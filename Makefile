@@ -15,8 +15,10 @@ FIPS      := v1.26.0
 PROVIDER_DIR     := $(HOME)/.terraform.d/plugins
 PROVIDER_VERSION := 8.28.0
 # Debian packages, each with a file that shows that it is there: the tests of syncing run the
-# server under strace; those of algorithms and TLS ask openssl; those of stores run PostgreSQL.
-PACKAGES  := strace:/usr/bin/strace openssl:/usr/bin/openssl postgresql:/usr/lib/postgresql/*/bin/postgres
+# server under strace; those of algorithms and TLS ask openssl; those of stores run
+# PostgreSQL; those of SDKs for TypeScript run in Node.js.
+PACKAGES  := strace:/usr/bin/strace openssl:/usr/bin/openssl postgresql:/usr/lib/postgresql/*/bin/postgres \
+	nodejs:$(or $(shell command -v node),/usr/bin/node) npm:$(or $(shell command -v npm),/usr/bin/npm)
 
 NOSKIP    :=        # 1: a skipped test fails the run
 FUZZTIME  := 10s    # for each fuzz target
