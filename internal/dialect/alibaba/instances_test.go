@@ -238,3 +238,19 @@ func TestAccount(t *testing.T) {
 		t.Errorf("open: %s", r)
 	}
 }
+
+// FuzzInstance reads any text as an instance's id: what is read renders as the same text.
+func FuzzInstance(f *testing.F) {
+	f.Add(InstanceName(keys.ID{1, 15: 255}))
+	f.Add("kst-bjj62d8f5e0sgtx8h1234")
+	f.Add("kst-aaaaaaaaaaaaaaaaaaaaaaaaab")
+	f.Fuzz(func(t *testing.T, s string) {
+		id, ok := ParseInstance(s)
+		if ok && (InstanceName(id) != s || id.IsZero()) {
+			t.Errorf("%q reads as %s", s, id)
+		}
+		if ref := ParseInstanceName(s); ok != (ref.External == "" && ref.ID == id && !id.IsZero()) && s != "" {
+			t.Errorf("%q refers to %+v", s, ref)
+		}
+	})
+}
