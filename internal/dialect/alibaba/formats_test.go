@@ -3,6 +3,7 @@
 package alibaba
 
 import (
+	"encoding/xml"
 	"net/http"
 	"regexp"
 	"strings"
@@ -21,27 +22,72 @@ func TestFormatsAgree(t *testing.T) {
 		}
 		c := newCloud(t, func(cfg *Config) { cfg.XMLRoot = form })
 		s := newStage(t, c, "Description=a <b> & \"c\"\n漢")
+		exact := 0
 		for _, row := range stateTable {
 			if row.best() != ok {
 				continue // TestBadInput compares refusals
 			}
-			var answers [2]reply
-			for i, format := range []string{"JSON", "XML"} {
+			var answers [3]reply
+			for i, format := range []string{"JSON", "XML", "JSON"} {
 				params := s.set(t, c, &row)
 				answers[i] = c.must(t, row.operation, append(params, "Format="+format)...)
 				s.strike(t, c, &row)
 			}
 			compareFormats(t, form, row.operation, answers[0], answers[1])
+			if sameBut(answers[0], answers[2]) {
+				exact++
+				want := asXML(t, form, row.operation, answers[0])
+				if got := strings.ReplaceAll(answers[1].body, answers[1].header.Get("X-Acs-Request-Id"), "(id)"); got != want {
+					t.Errorf("%q %s: the XML is\n%s\nand by the JSON it would be\n%s", form, row.operation, got, want)
+				}
+			}
+		}
+		if exact < 15 {
+			t.Errorf("%q: only %d operations answered the same twice", form, exact)
 		}
 	}
 }
 
+// sameBut reports whether two answers differ by their request ids only: then the one in between
+// can be derived from either.
+func sameBut(a, b reply) bool {
+	return strings.ReplaceAll(a.body, a.header.Get("X-Acs-Request-Id"), "(id)") == strings.ReplaceAll(b.body, b.header.Get("X-Acs-Request-Id"), "(id)")
+}
+
+// asXML makes the XML that an answer in JSON stands for.
+func asXML(t testing.TB, form XMLRoot, operation string, inJSON reply) string {
+	t.Helper()
+	root := rootOf(form, operation)
+	var b strings.Builder
+	if operation != "CreateKeyVersion" && operation != "DescribeKeyVersion" {
+		b.WriteString(`<?xml version="1.0" encoding="UTF-8"?>`)
+	}
+	var write func(node)
+	write = func(n node) {
+		b.WriteString("<" + n.Name + ">")
+		if err := xml.EscapeText(&b, []byte(n.Text)); err != nil {
+			t.Fatal(err)
+		}
+		for _, child := range n.Children {
+			write(child)
+		}
+		b.WriteString("</" + n.Name + ">")
+	}
+	write(node{Name: root, Children: fromJSON(t, strings.ReplaceAll(inJSON.body, inJSON.header.Get("X-Acs-Request-Id"), "(id)"))})
+	return b.String()
+}
+
+// rootOf is the root of an operation's answer in XML.
+func rootOf(form XMLRoot, operation string) string {
+	if form == RootKMS || (form == RootByOperation && operation == "CreateKeyVersion") {
+		return "KMS"
+	}
+	return operation + "Response"
+}
+
 func compareFormats(t testing.TB, form XMLRoot, operation string, inJSON, inXML reply) {
 	t.Helper()
-	want := operation + "Response"
-	if form == RootKMS || (form == RootByOperation && operation == "CreateKeyVersion") {
-		want = "KMS"
-	}
+	want := rootOf(form, operation)
 	root, got := fromXML(t, inXML.body)
 	if root != want || inXML.header.Get("Content-Type") != "application/xml" || inJSON.header.Get("Content-Type") != "application/json" {
 		t.Errorf("%q %s: root %s, want %s; %s %s", form, operation, root, want, inXML.header.Get("Content-Type"), inJSON.header.Get("Content-Type"))
