@@ -44,6 +44,7 @@ type commands struct {
 	Credential  credentialCmd  `cmd:"" help:"Manage credentials: OCI API keys and Alibaba access keys."`
 	Grant       grantCmd       `cmd:"" help:"Open keys to other tenants."`
 	Audit       auditCmd       `cmd:"" help:"Show audited changes."`
+	Backup      backupCmd      `cmd:"" help:"Look into backups of keys and vaults."`
 	Clock       clockCmd       `cmd:"" help:"Show the clock; in dev also move it."`
 	Events      eventsCmd      `cmd:"" help:"Show what is scheduled."`
 	Reset       resetCmd       `cmd:"" help:"Take a dev server back to its first state."`

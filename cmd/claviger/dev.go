@@ -271,6 +271,7 @@ func (d *devServer) settings(srv *server.Server) settings {
 		work:       config.Default().WorkRequests.Std(),
 		virtual:    true, hints: true, quotas: quotas, rates: rates,
 		token: d.first.Token, log: d.log, server: srv,
+		backup: kms.BackupConfig{Software: version()},
 		vaults: server.NewPorts(srv, host, first, last, d.front.Scheme()+"://"+bracketed(d.host)),
 	}
 }

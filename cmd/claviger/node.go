@@ -52,6 +52,7 @@ type settings struct {
 	seal  seal.Seal
 	audit audit.Recorder
 	storage
+	backup kms.BackupConfig
 	server *server.Server
 	vaults server.Vaults
 }
@@ -79,7 +80,7 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 		Store: set.store, Seal: set.seal, Audit: set.audit, Pool: n.pool, Rand: rand.Reader, Wall: time.Now, Log: set.log,
 		Regions: regions, HSM: set.hsm, Tombstones: set.tombstones, Work: set.work, Virtual: set.virtual, Endpoints: endpointsOf{n.vaults},
 		NonceLimit: set.nonces, Fleet: set.fleet, VaultsChanged: n.matchVaults,
-		Objects: set.objects, Spool: set.spool, MaxBackup: set.maxBackup, Patience: set.patience,
+		Objects: set.objects, Spool: set.spool, MaxBackup: set.maxBackup, Patience: set.patience, Backup: set.backup,
 	})
 	if err != nil {
 		n.pool.Close()

@@ -127,6 +127,9 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	if set.storage, err = openStorage(cfg.Objects, cfg.Server, undo); err != nil {
 		return nil, err
 	}
+	if set.backup, err = backupOf(cfg.Backup); err != nil {
+		return nil, err
+	}
 	n, err := newNode(ctx, set)
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func FuzzArchive(f *testing.F) {
 		if err != nil && !IsRefusal(err) {
 			t.Fatalf("refused with %v", err)
 		}
-		_, _ = ReadManifest(bytes.NewReader(b))
+		_, _ = ReadHeader(bytes.NewReader(b))
 	})
 }
 

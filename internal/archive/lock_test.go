@@ -69,9 +69,9 @@ func TestRecipients(t *testing.T) {
 			t.Errorf("%s (-written +read):\n%s", name, diff)
 		}
 	}
-	root, names, err := LockedTo(bytes.NewReader(b))
-	if root != "" || !cmp.Equal(names, []string{other, testName}) || err != nil {
-		t.Errorf("it is locked to %q, %v, %v", root, names, err)
+	head, err := ReadHeader(bytes.NewReader(b))
+	if err != nil || head.Root != "" || !cmp.Equal(head.Recipients, []string{other, testName}) {
+		t.Errorf("its header is %+v, %v", head, err)
 	}
 	for name, o := range map[string]Opener{"the root key": {Root: rootKey(t, 0)}, "somebody else": {Identities: identitiesOf(t, testHybrid)}} {
 		if _, _, err := read(o, b); !errors.Is(err, ErrKey) || !strings.Contains(err.Error(), testName) {

@@ -11,30 +11,29 @@ import (
 
 // Reader reads an archive. It belongs to one goroutine.
 type Reader struct {
-	manifest Manifest
-	chunks   *chunkReader
-	order    order
-	buf      []byte
-	err      error
+	header *Header
+	chunks *chunkReader
+	order  order
+	buf    []byte
+	err    error
 }
 
-// ReadManifest reads the beginning of an archive. Nothing of it is authenticated.
-func ReadManifest(r io.Reader) (*Manifest, error) {
+// Header is what anybody may read of an archive.
+type Header struct {
+	Manifest
+	Root       string   // the ID of the root key that the archive is under, or ""
+	Recipients []string // or whom it is encrypted to
+}
+
+func (h *header) shown() *Header { return &Header{h.manifest, h.lock.Root, h.lock.Recipients} }
+
+// ReadHeader reads the beginning of an archive. Nothing of it is authenticated.
+func ReadHeader(r io.Reader) (*Header, error) {
 	h, err := readHeader(bufio.NewReader(r))
 	if err != nil {
 		return nil, err
 	}
-	return &h.manifest, nil
-}
-
-// LockedTo reads the beginning of an archive and tells whom it is encrypted to: a root key's ID,
-// or recipients.
-func LockedTo(r io.Reader) (root string, recipients []string, err error) {
-	h, err := readHeader(bufio.NewReader(r))
-	if err != nil {
-		return "", nil, err
-	}
-	return h.lock.Root, h.lock.Recipients, nil
+	return h.shown(), nil
 }
 
 // NewReader reads and authenticates the beginning of an archive. Whoever called it calls Wipe in
@@ -50,16 +49,11 @@ func NewReader(ctx context.Context, r io.Reader, o Opener) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &Reader{manifest: h.manifest, chunks: newChunkReader(in, key)}
-	out.order.m = &out.manifest
-	return out, nil
+	return &Reader{header: h.shown(), chunks: newChunkReader(in, key), order: order{m: &h.manifest}}, nil
 }
 
-// Manifest is what the archive says that it holds. Its totals are certain after Next's io.EOF.
-func (r *Reader) Manifest() *Manifest {
-	m := r.manifest
-	return &m
-}
+// Header is what the archive says of itself. Its totals are certain after Next's io.EOF.
+func (r *Reader) Header() *Header { return r.header }
 
 // Next reads the next record, whose material the caller wipes. [io.EOF] says that the archive
 // came to its end and that all of it was authentic and whole; before it, nothing that was read

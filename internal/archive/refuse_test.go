@@ -219,7 +219,7 @@ func TestManifests(t *testing.T) {
 	}
 	m, _ := sample()
 	m.Kind = KindStore
-	if _, err := ReadManifest(bytes.NewReader(forge(t, m, []byte("stream")))); !errors.Is(err, ErrNewer) {
+	if _, err := ReadHeader(bytes.NewReader(forge(t, m, []byte("stream")))); !errors.Is(err, ErrNewer) {
 		t.Errorf("the archive of a store: %v", err)
 	}
 }

@@ -48,6 +48,7 @@ type Config struct {
 	Alibaba Alibaba  `toml:"alibaba"`
 	Objects Objects  `toml:"objects"`
 	Audit   Audit    `toml:"audit"`
+	Backup  Backup   `toml:"backup"`
 	Log     Log      `toml:"log"`
 	Server  Server   `toml:"server"`
 }
@@ -231,6 +232,17 @@ type Audit struct {
 	SegmentMiB int64 `toml:"segment_mib"`
 }
 
+// Backup says who can open backups of keys and vaults.
+type Backup struct {
+	// Recipients are public keys of age, "age1…", as `age-keygen` makes them: backups are encrypted
+	// to the holders of their private keys, and to nobody else. Keep those away from this server.
+	// None (default): backups are encrypted under the root key, and can be restored wherever that is.
+	Recipients []string `toml:"recipients"`
+	// IdentityFile is a file of age's private keys, mode 0600, with which a restore opens backups
+	// to their recipients. Name one for as long as a restore needs it. Default: none.
+	IdentityFile string `toml:"identity_file"`
+}
+
 // Log is what the server writes to standard error.
 type Log struct {
 	// Level is "debug", "info" (default), "warn" or "error". Requests that succeed are logged
@@ -336,7 +348,7 @@ func Decode(r io.Reader, v any) error {
 func (c *Config) resolve(dir string) {
 	for _, p := range []*string{
 		&c.Data, &c.Store.PasswordFile, &c.Seal.File, &c.TLS.CertFile, &c.TLS.KeyFile, &c.Admin.TokenFile, &c.Audit.Dir,
-		&c.Objects.Dir, &c.Objects.CredentialsFile, &c.Objects.CAFile, &c.Server.SpoolDir,
+		&c.Objects.Dir, &c.Objects.CredentialsFile, &c.Objects.CAFile, &c.Server.SpoolDir, &c.Backup.IdentityFile,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)

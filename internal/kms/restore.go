@@ -29,11 +29,11 @@ const restoreLease = 10 * time.Minute
 // InspectBackup reads the manifest at the beginning of a backup. Nothing of it is verified: it
 // tells which vault or key a restore would be about. What is no backup is KindInvalid, field "backup".
 func (s *Service) InspectBackup(r io.Reader) (*Manifest, error) {
-	m, err := archive.ReadManifest(r)
+	h, err := archive.ReadHeader(r)
 	if err != nil {
 		return nil, translate(unfit(err))
 	}
-	return m, nil
+	return &h.Manifest, nil
 }
 
 // RestoreKeyBackup brings a key back from a backup of it, into its own vault, with its ids, times,
@@ -122,10 +122,15 @@ func (x *restore) prepare(ctx context.Context, ev *audit.Event) error {
 	if x.c.Who == nil {
 		return &keys.Error{Kind: keys.KindUnauthenticated}
 	}
-	m, err := x.open(func() (*Manifest, error) { return archive.ReadManifest(x.file) })
+	var h *archive.Header
+	err := x.open(func() (err error) {
+		h, err = archive.ReadHeader(x.file)
+		return err
+	})
 	if err != nil {
 		return err
 	}
+	m := &h.Manifest
 	x.manifest, x.now, x.apply = m, x.s.clock.Now(), x.s.clock.virtual || x.s.guard.trusted()
 	x.meter = newMeter(x.progress, m, 2)
 	ev.Vault = m.Vault.ID
@@ -165,12 +170,11 @@ func (x *restore) prepare(ctx context.Context, ev *audit.Event) error {
 }
 
 // open reads from the beginning of the file.
-func (x *restore) open(read func() (*Manifest, error)) (*Manifest, error) {
+func (x *restore) open(read func() error) error {
 	if _, err := x.file.Seek(0, io.SeekStart); err != nil {
-		return nil, fmt.Errorf("read backup: %w", err)
+		return fmt.Errorf("read backup: %w", err)
 	}
-	m, err := read()
-	return m, unfit(err)
+	return unfit(read())
 }
 
 // unfit turns the refusal of a backup's bytes into the core's error.

@@ -178,7 +178,7 @@ func forge(t testing.TB, w *kmstest.World, backup []byte, change func(*archive.R
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	to, err := archive.NewWriter(t.Context(), &out, r.Manifest(), archive.Lock{Root: w.Config.Seal}, w.Config.Rand)
+	to, err := archive.NewWriter(t.Context(), &out, &r.Header().Manifest, archive.Lock{Root: w.Config.Seal}, w.Config.Rand)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -582,7 +582,7 @@ func largeKey(t testing.TB, w *kmstest.World, vault keys.ID, versions int) []byt
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	m := r.Manifest()
+	m := &r.Header().Manifest
 	m.Key.ID, m.Counts.Versions = keys.ID{77}, versions
 	k.Key.ID, k.Key.Versions = keys.ID{77}, versions
 	idOf := func(i int) (id keys.ID) {

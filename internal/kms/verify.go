@@ -19,10 +19,9 @@ import (
 // records reads the whole backup, record by record. visit owns the secrets of what it is given.
 func (x *restore) records(ctx context.Context, visit func(context.Context, *archive.Record) error) error {
 	var r *archive.Reader
-	_, err := x.open(func() (*Manifest, error) {
-		var err error
+	err := x.open(func() (err error) {
 		r, err = archive.NewReader(ctx, x.file, archive.Opener{Root: x.s.root, Identities: x.s.backup.Identities})
-		return nil, err
+		return err
 	})
 	if err != nil {
 		return err

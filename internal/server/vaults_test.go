@@ -91,6 +91,52 @@ func TestPortsOfTheSystem(t *testing.T) {
 	}
 }
 
+// TestPortsClaim takes ports that vaults had before: where they are free and ours to give.
+func TestPortsClaim(t *testing.T) { // not parallel to TestPorts: both look for free ports
+	s := newServer(t, Options{})
+	first := ports(t, 3)
+	foreign, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer foreign.Close()
+	p := NewPorts(s, "127.0.0.1", first, first+2, "")
+	last := strconv.Itoa(first + 2)
+	if got, err := p.Claim("a", last); err != nil || got != last {
+		t.Fatalf("a free port: %q, %v, want %s", got, err, last)
+	}
+	if err := p.Open(last, text("a")); err != nil {
+		t.Fatal(err)
+	}
+	if _, body := get(t, client(), p.URL(last)); body != "a" {
+		t.Errorf("vault a answers %q", body)
+	}
+	for name, had := range map[string]string{
+		"of another vault": last, "of another process": strconv.Itoa(first + 1), "below the range": "22", "beyond it": strconv.Itoa(first + 3),
+		"a host label": "0123abcd", "none": "",
+	} {
+		got, err := p.Claim("b", had)
+		if err != nil || got != strconv.Itoa(first) {
+			t.Errorf("a port %s: %q, %v, want the first that is free, %d", name, got, err, first)
+		}
+		p.Close(got)
+	}
+	if _, err := p.Reserve("b"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Claim("c", last); err == nil {
+		t.Errorf("there is a port %s although all are taken", got)
+	}
+	any := NewPorts(s, "127.0.0.1", 0, 0, "")
+	p.Close(last)
+	if got, err := any.Claim("a", last); err != nil || got != last {
+		t.Errorf("where the system picks: %q, %v, want %s", got, err, last)
+	}
+	if got, err := any.Claim("b", "99999"); err != nil || got == "99999" {
+		t.Errorf("no port: %q, %v", got, err)
+	}
+}
+
 // TestPortsHold takes stored ports at start. One that is taken must stop the start, and the
 // message must say whose it is.
 func TestPortsHold(t *testing.T) { // not parallel to TestPorts: both look for free ports
@@ -135,6 +181,9 @@ func TestHosts(t *testing.T) {
 	}
 	if h.Handler(a+".kms.example.org:8443") != nil {
 		t.Error("a reserved label answers before it is opened")
+	}
+	if _, err := h.Claim("01234567-89ab-cdef-0123-456789abcdef", "7500"); err == nil {
+		t.Error("a label that is taken can be claimed")
 	}
 	if _, err := h.Reserve("01234567-89ab-cdef-0123-456789abcdef"); err == nil {
 		t.Error("a label can be reserved twice")
