@@ -13,6 +13,7 @@ FIPS      := v1.26.0
 # Where Terraform looks for providers that come from no registry, and as which version of Oracle's:
 # the one whose schema it has.
 PROVIDER_DIR     := $(HOME)/.terraform.d/plugins
+PROVIDER_SOURCE  := oracle/oci
 PROVIDER_VERSION := 8.28.0
 # Debian packages, each with a file that shows that it is there: the tests of syncing run the
 # server under strace; those of algorithms and TLS ask openssl; those of stores run
@@ -55,8 +56,10 @@ build: ## build bin/claviger, static and reproducible
 
 install-provider: ## build the Terraform provider and put it where Terraform looks (PROVIDER_DIR, PROVIDER_VERSION)
 	CGO_ENABLED=0 go build -C terraform-provider-oci -trimpath -ldflags='-s -w' -o $(CURDIR)/bin/terraform-provider-oci .
-	@dir="$(strip $(PROVIDER_DIR))/registry.terraform.io/oracle/oci/$(strip $(PROVIDER_VERSION))/$$(go env GOOS)_$$(go env GOARCH)"; \
-		install -D bin/terraform-provider-oci "$$dir/terraform-provider-oci_v$(strip $(PROVIDER_VERSION))" && echo "== $$dir"
+	@for host in registry.terraform.io registry.opentofu.org; do \
+		to="$(strip $(PROVIDER_DIR))/$$host/$(strip $(PROVIDER_SOURCE))/$(strip $(PROVIDER_VERSION))/$$(go env GOOS)_$$(go env GOARCH)"; \
+		install -D bin/terraform-provider-oci "$$to/terraform-provider-oci_v$(strip $(PROVIDER_VERSION))" && echo "== $$to"; \
+	done
 
 test: lint ## all tests and checks, as CI runs them (NOSKIP=1: skipped tests fail)
 	$(install_packages)

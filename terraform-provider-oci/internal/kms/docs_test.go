@@ -31,7 +31,7 @@ func TestDocumentation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ws := livetest.NewWorkspace(t, terraformBinary, dir, nil)
+	ws := livetest.NewWorkspace(t, terraformBinary, livetest.Override(dir), nil)
 	ws.Write(t, "main.tf", read(t, "../../examples/provider/provider.tf")+read(t, "testdata/preamble.tf"))
 	var schemas struct {
 		Version   string                     `json:"format_version"`

@@ -30,7 +30,7 @@ func (w *world) workspace(t testing.TB) *livetest.Workspace {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return livetest.NewWorkspace(t, terraformBinary, dir, w.environ())
+	return livetest.NewWorkspace(t, terraformBinary, livetest.Override(dir), w.environ())
 }
 
 // show is what Terraform has of an attribute of a resource.

@@ -88,6 +88,11 @@ func newWorld(t *testing.T, flags ...string) *world {
 	if testing.Short() {
 		t.Skip("runs Terraform many times")
 	}
+	return worldFor(t, flags...)
+}
+
+func worldFor(t testing.TB, flags ...string) *world {
+	t.Helper()
 	s := livetest.Start(t, clavigerBinary, flags...)
 	return &world{Server: s, env: s.Env()}
 }

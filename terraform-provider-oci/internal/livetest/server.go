@@ -57,10 +57,11 @@ type Ready struct {
 	} `json:"ca"`
 }
 
-// Build compiles a command of a module into dir and returns the binary's path.
+// Build compiles a command of a module into dir, as the Makefile does, and returns the binary's path.
 func Build(module, pkg, dir, name string) (string, error) {
 	binary := filepath.Join(dir, name)
-	cmd := exec.Command("go", "build", "-C", module, "-o", binary, pkg)
+	cmd := exec.Command("go", "build", "-C", module, "-trimpath", "-o", binary, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, out)
 	}

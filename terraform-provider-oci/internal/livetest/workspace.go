@@ -24,13 +24,22 @@ type Workspace struct {
 	env       []string
 }
 
-// NewWorkspace makes an empty one, in which oracle/oci is the provider that lies in providers. The
-// environment is env and what a program needs to run.
-func NewWorkspace(t testing.TB, terraform, providers string, env map[string]string) *Workspace {
+// Override is the CLI setting by which oracle/oci is the provider's binary in a directory.
+func Override(dir string) string {
+	return fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"oracle/oci\" = %q\n  }\n  direct {}\n}\n", dir)
+}
+
+// Mirror is the CLI setting by which providers come from a directory and from nowhere else.
+func Mirror(dir string) string {
+	return fmt.Sprintf("provider_installation {\n  filesystem_mirror {\n    path = %q\n  }\n}\n", dir)
+}
+
+// NewWorkspace makes an empty one, with CLI settings such as Override. The environment is env and what
+// a program needs to run.
+func NewWorkspace(t testing.TB, terraform, settings string, env map[string]string) *Workspace {
 	t.Helper()
 	dir := t.TempDir()
 	rc := filepath.Join(t.TempDir(), "terraform.rc")
-	settings := fmt.Sprintf("provider_installation {\n  dev_overrides {\n    \"oracle/oci\" = %q\n  }\n  direct {}\n}\n", providers)
 	if err := os.WriteFile(rc, []byte(settings), 0o600); err != nil {
 		t.Fatal(err)
 	}
