@@ -60,6 +60,12 @@ func (a *Admin) NewPrincipal(t testing.TB, tenant, name, role, publicKey string)
 	}
 }
 
+// NewCompartment makes a compartment below a tenant's root and returns its OCID.
+func (a *Admin) NewCompartment(t testing.TB, tenant, name string) string {
+	t.Helper()
+	return a.create(t, "compartments", map[string]any{"tenant": tenant, "name": name}).Names.OCI
+}
+
 // Grant opens a key to another tenant for the actions and returns the grant's id.
 func (a *Admin) Grant(t testing.TB, key, grantee string, actions ...string) string {
 	t.Helper()
