@@ -45,7 +45,6 @@ type Config struct {
 	TLS     TLS      `toml:"tls"`
 	Admin   Admin    `toml:"admin"`
 	Limits  Limits   `toml:"limits"`
-	OCI     OCI      `toml:"oci"`
 	Alibaba Alibaba  `toml:"alibaba"`
 	Objects Objects  `toml:"objects"`
 	Audit   Audit    `toml:"audit"`
@@ -179,18 +178,6 @@ type Limits struct {
 	Connections int `toml:"connections"`
 }
 
-// OCI is what only the OCI dialect can be told.
-type OCI struct {
-	// Consistency says when changes show to OCI clients: "strict" (default), settled in the answer
-	// that says so; or "cloudlike", as in Oracle's service: for a few looks in a state on the way
-	// such as CREATING, in which most operations are refused, and what is new not to everybody at
-	// once. It is for testing clients. What is revoked is revoked at once either way.
-	Consistency string `toml:"consistency"`
-	// ConsistencySeed decides what is drawn with "cloudlike": the same requests in the same order
-	// are answered the same. Default 0.
-	ConsistencySeed uint64 `toml:"consistency_seed"`
-}
-
 // Alibaba is what only the Alibaba dialect can be told.
 type Alibaba struct {
 	// XMLRoot is the root element of XML answers: "operation" (default) is the form that the
@@ -209,11 +196,11 @@ type Objects struct {
 	// Type is where a backup goes whose location is a bucket: "directory", below [Objects.Dir]; "s3",
 	// a store that speaks S3; or "" (default), nowhere: such backups are refused.
 	Type string `toml:"type"`
-	// Dir holds the objects of "directory", as {tenant}/{namespace}/{bucket}/{object}, names
-	// encoded. Default: "objects" below [Config.Data].
+	// Dir holds the objects of "directory", as {tenancy OCID}/{namespace}/{bucket}/{object}, the
+	// names encoded. Default: "objects" below [Config.Data].
 	Dir string `toml:"dir"`
 	// Endpoint is the base URL of "s3", such as "https://s3.eu-central-1.amazonaws.com". Buckets are
-	// addressed by path, and must be there. An object's key is {tenant}/{namespace}/{object}.
+	// addressed by path, and must be there. An object's key is {tenancy OCID}/{namespace}/{object}.
 	Endpoint string `toml:"endpoint"`
 	// Region is the region of "s3" as requests are signed for it. Default "us-east-1".
 	Region string `toml:"region"`
@@ -295,7 +282,6 @@ func Default() Config {
 		Vaults:  Vaults{Mode: "ports"},
 		Admin:   Admin{Listen: "127.0.0.1:7440"},
 		Limits:  Limits{Mode: "management", Connections: 4096},
-		OCI:     OCI{Consistency: "strict"},
 		Alibaba: Alibaba{XMLRoot: "operation", NonceCapacity: 4_000_000},
 		Audit:   Audit{SegmentMiB: 64},
 		Log:     Log{Level: "info", Format: "json"},

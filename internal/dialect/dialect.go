@@ -76,15 +76,20 @@ type Wire interface {
 // Exchange is one request and its answer on the way through the pipeline. It belongs to one goroutine.
 type Exchange struct {
 	Request *http.Request
-	Body    []byte // the whole body, read before anything else
+	Body    []byte  // the whole body, read before anything else; nil for uploads
+	Upload  *Upload // the body of an [Uploader]'s upload, once the caller is known
 	Call    kms.Call
 	Op      *Operation
 	Params  any    // the wire's own: path parameters, merged query and form
 	Status  int    // of the answer, once written
 	Code    string // the cloud's error code of the answer; "" on success
 
-	w http.ResponseWriter
+	w       http.ResponseWriter
+	uploads bool
 }
+
+// Uploads reports whether the body is a file, which is read only once the caller is known.
+func (x *Exchange) Uploads() bool { return x.uploads }
 
 // Header is the answer's header.
 func (x *Exchange) Header() http.Header { return x.w.Header() }

@@ -33,7 +33,8 @@ type Metrics interface {
 	Answered(dialect, operation, code string, status int, took time.Duration)
 }
 
-// Pipeline is the one way of a request: read, accept, decode, use case, answer, log. It is
+// Pipeline is the one way of a request: read, accept, decode, use case, answer, log. Uploads are
+// read after they are accepted. It is
 // made once per endpoint and is safe for concurrent use.
 type Pipeline struct {
 	Wire    Wire
@@ -56,6 +57,7 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.Call.Replica = p.Replica
 	x.Call.Source = source(r)
 	defer x.Call.End()
+	defer x.dropUpload()
 	x.Call.RequestID = p.Wire.RequestID(x)
 	resp, err := p.run(r.Context(), x)
 	if err == nil {
@@ -73,8 +75,13 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (p *Pipeline) run(ctx context.Context, x *Exchange) (resp any, err error) {
 	defer recovered(&err)
-	if x.Body, err = readBody(x.Request, p.Wire.MaxBody()); err != nil {
-		return nil, err
+	if u, ok := p.Wire.(Uploader); ok {
+		x.uploads = u.Uploads(x)
+	}
+	if !x.uploads {
+		if x.Body, err = readBody(x.Request, p.Wire.MaxBody()); err != nil {
+			return nil, err
+		}
 	}
 	if err = p.Service.Attend(ctx); err != nil {
 		return nil, err
@@ -83,6 +90,11 @@ func (p *Pipeline) run(ctx context.Context, x *Exchange) (resp any, err error) {
 		return nil, err
 	}
 	x.Call.Operation = x.Op.Name
+	if x.uploads {
+		if err = p.upload(x); err != nil {
+			return nil, err
+		}
+	}
 	return x.Op.call(ctx, &x.Call, func(req any) error { return p.Wire.Decode(x, req) })
 }
 
@@ -163,7 +175,7 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, nil
 	}
 	if r.ContentLength > limit {
-		return nil, &keys.Error{Kind: keys.KindTooLarge, Field: "body", Hint: fmt.Sprintf("the body may have at most %d bytes", limit)}
+		return nil, tooLarge(limit)
 	}
 	var body []byte
 	var err error
@@ -179,9 +191,13 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 	case err != nil:
 		return nil, keys.Malformed(fmt.Errorf("read body: %w", err))
 	case int64(len(body)) > limit:
-		return nil, &keys.Error{Kind: keys.KindTooLarge, Field: "body", Hint: fmt.Sprintf("the body may have at most %d bytes", limit)}
+		return nil, tooLarge(limit)
 	}
 	return body, nil
+}
+
+func tooLarge(limit int64) error {
+	return &keys.Error{Kind: keys.KindTooLarge, Field: "body", Hint: fmt.Sprintf("the body may have at most %d bytes", limit)}
 }
 
 func source(r *http.Request) string {

@@ -7,13 +7,14 @@ type State string
 
 // The states.
 const (
-	Active          State = "ACTIVE"           // vaults
-	PendingImport   State = "PENDING_IMPORT"   // keys whose material is yet to come, or gone and may come again; their versions
-	Enabled         State = "ENABLED"          // keys, versions
-	Disabled        State = "DISABLED"         // keys
-	PendingDeletion State = "PENDING_DELETION" // all: unusable, erased when the retention ends
-	Deleted         State = "DELETED"          // all: erased, only the tombstone is left
-	Restoring       State = "RESTORING"        // vaults, keys: a backup is being restored, part of it may be there
+	Active          State = "ACTIVE"             // vaults
+	PendingImport   State = "PENDING_IMPORT"     // keys whose material is yet to come, or gone and may come again; their versions
+	Enabled         State = "ENABLED"            // keys, versions
+	Disabled        State = "DISABLED"           // keys
+	PendingDeletion State = "PENDING_DELETION"   // all: unusable, erased when the retention ends
+	Deleted         State = "DELETED"            // all: erased, only the tombstone is left
+	Restoring       State = "RESTORING"          // vaults, keys: a backup is being restored, part of it may be there
+	BackingUp       State = "BACKUP_IN_PROGRESS" // vaults, keys: shown over the state that counts; no record has it
 )
 
 // Action is one thing that can be done to a vault, key or version, as the lifecycle and the

@@ -144,7 +144,7 @@ func TestAnotherTenantLearnsNothing(t *testing.T) {
 		switch m.name {
 		case "CreateVault", "Vaults", "Keys", "Tags", "Aliases", "Tenants", "WorkRequests", "IssueAccessSession", "IssueKeySession":
 			// These are about the caller's own tenant; see TestListsStayWithinTheTenant.
-		case "RestoreVaultBackup":
+		case "RestoreVaultBackup", "RestoreVault":
 			want(t, m.name, m.by(m.ready(t, w, vault), w.Other), keys.KindInvalid) // it is told whose it is not
 		default:
 			want(t, m.name, m.by(m.ready(t, w, vault), w.Other), keys.KindDenied)

@@ -36,16 +36,10 @@ type Call struct {
 	// Admit, when set, is asked after the idempotency check and before everything else: the
 	// dialect's throttle.
 	Admit func() error
-	// Gate, when set, is asked about each thing that an action reads, uses or changes, once the
-	// caller is known to be allowed it and before the lifecycle is looked at: a dialect refuses
-	// there what its cloud would refuse at that moment. It may be asked more than once about the
-	// same thing, on a goroutine of the store, and must not call the service.
-	Gate func(keys.Action, Thing) error
-	// Changed, when set, hears what a mutation did, once it is committed and before it is
-	// answered; not of a repeat that gets the first answer again.
-	Changed func(keys.Action, Thing)
 	// Context is free text for the audit log, with no other effect (OCI loggingContext).
 	Context map[string]string
+
+	work keys.ID // the work request whose work this is; a mutation then ends it
 
 	recorded bool // a use case or Refused has recorded the call
 
@@ -75,31 +69,6 @@ func (c *Call) hold(e *entry) {
 		return
 	}
 	c.more = append(c.more, e)
-}
-
-// Thing is what an action is about: a vault, a key in it, a version of that; or a vault and its
-// replica. What it is not about is nil. The records belong to the service.
-type Thing struct {
-	Vault   *keys.Vault
-	Replica *keys.Replica
-	Key     *keys.Key
-	Version *keys.Version
-}
-
-func (c *Call) gate(act keys.Action, on Thing) error {
-	if c.Gate == nil {
-		return nil
-	}
-	return c.Gate(act, on)
-}
-
-func (c *Call) changed(act keys.Action, out result) {
-	if u, ok := out.(interface{ unchanged() bool }); c.Changed == nil || ok && u.unchanged() {
-		return
-	}
-	if r := out.records(); r.Vault != nil {
-		c.Changed(act, Thing{Vault: r.Vault, Replica: r.Replica, Key: r.Key, Version: r.Version})
-	}
 }
 
 // KeyRef says which key a request means. Exactly one of ID, Alias and External is set.
@@ -139,20 +108,24 @@ type VaultRef struct {
 	HideDeleted bool
 }
 
-// Vault is a vault as seen at one moment. State is the effective one.
+// Vault is a vault as seen at one moment. State is the effective one. Busy is BACKUP_IN_PROGRESS
+// while a backup of it is made, otherwise ""; it forbids nothing but a second one.
 type Vault struct {
 	keys.Vault
 	State keys.State
+	Busy  keys.State
 	ETag  string
 	// Through is the replica by which the vault is seen: it lies in another region. Nil at home.
 	Through *keys.Replica
 }
 
-// Key is a key as seen at one moment, in its vault. State and DeleteAt are the effective ones.
+// Key is a key as seen at one moment, in its vault. State and DeleteAt are the effective ones, Busy
+// is as in [Vault].
 type Key struct {
 	keys.Key
 	InVault  keys.Vault
 	State    keys.State
+	Busy     keys.State
 	DeleteAt time.Time
 	ETag     string
 	Through  bool // seen through its vault's replica

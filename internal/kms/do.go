@@ -72,8 +72,6 @@ func do[T result](ctx context.Context, s *Service, c *Call, act keys.Action, pre
 		if err = s.settleFleet(ctx, act, done.revision); err == nil && done.again {
 			t, id := done.out.identity()
 			err = s.repeated(done.ev, t, id)
-		} else if err == nil {
-			c.changed(act, done.out)
 		}
 		return done.out, err
 	}
@@ -136,6 +134,11 @@ func effect[T result](m *mutation, run func(*mutation) (T, error)) (out T, err e
 	}
 	if out, err = run(m); err != nil {
 		return out, err
+	}
+	if !m.c.work.IsZero() {
+		if err := m.completeWork(out); err != nil {
+			return out, err
+		}
 	}
 	if err := saveToken(m.tx, m.c, out, m.now); err != nil {
 		return out, err

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"claviger/internal/keys"
+	"claviger/internal/objects"
 	"claviger/internal/store"
 )
 
@@ -67,7 +68,7 @@ type Run func(ctx context.Context, part func(from, to int) Progress) error
 // DoWork is an operation on a vault whose work goes on after its answer: run, and done with the
 // end of the work request.
 func (s *Service) DoWork(ctx context.Context, c *Call, vault keys.ID, run Run, done func() error) (*Working, error) {
-	t := task{run: func(ctx context.Context, j *job) error { return run(ctx, j.part) }}
+	t := task{run: func(ctx context.Context, _ *Call, j *job) error { return run(ctx, j.part) }}
 	if done != nil {
 		t.done = func(*mutation, *keys.WorkRequest) error { return done() }
 	}
@@ -100,3 +101,6 @@ func (s *Service) FinishedWork(ctx context.Context, c *Call, vault keys.ID) (*Wo
 
 // StageRows makes the transactions of restores so large.
 func (s *Service) StageRows(n int) { s.stageRows = n }
+
+// SetObjects exchanges the object storage.
+func (s *Service) SetObjects(o *objects.Storage) { s.objects = o }

@@ -6,12 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"claviger/internal/audit"
-	"claviger/internal/identity"
 	"claviger/internal/keys"
 	"claviger/internal/store"
 )
@@ -44,7 +45,12 @@ type job struct {
 	percent atomic.Int64
 	moved   chan struct{} // holds a token when the percentage was moved
 	over    chan struct{} // closed when the work request is finished
+	failure error         // why it failed; read once it is over
+	notes   []string      // for the work request's log; of the job's own goroutine
 }
+
+// note adds a line to what the work request's log will say of a success.
+func (j *job) note(text string) { j.notes = append(j.notes, text) }
 
 // part is the progress of a part of the job, which begins and ends at the given percentages of
 // it. A job only ever moves forward; telling it so may be done anywhere and does not wait.
@@ -69,7 +75,9 @@ func (j *job) part(from, to int) Progress {
 // task is what is done for a work request.
 type task struct {
 	// run does the work. It is given up when ctx ends.
-	run func(ctx context.Context, j *job) error
+	run func(ctx context.Context, c *Call, j *job) error
+	// taken, which may be nil, is called when it is sure that run will be.
+	taken func()
 	// done, which may be nil, takes part in the transaction that ends the work request as a
 	// success; an error of it makes a failure of it.
 	done func(*mutation, *keys.WorkRequest) error
@@ -128,11 +136,17 @@ func (s *Service) doWork(ctx context.Context, c *Call, act keys.Action, prepare 
 		return nil, err
 	}
 	if template != nil && template.ID == out.Work.ID {
+		if t.taken != nil {
+			t.taken()
+		}
 		s.startJob(c, template.ID, t)
 	}
 	release()
 	return s.settled(ctx, out)
 }
+
+// workOf stands behind an operation's name in the events of its work.
+const workOf = "/work"
 
 // startJob does the work of an accepted work request in the background. The caller holds the
 // service open (begin) while it calls.
@@ -141,14 +155,14 @@ func (s *Service) startJob(c *Call, work keys.ID, t task) {
 	s.jobs.mu.Lock()
 	s.jobs.running[work] = j
 	s.jobs.mu.Unlock()
-	// The events of the end name who asked, though the request may be long over.
+	// The events of the work name who asked, though the request may be long over and has its own.
 	asked := &Call{
-		Dialect: c.Dialect, Operation: c.Operation, RequestID: c.RequestID, Source: c.Source,
-		Region: c.Region, Vault: c.Vault, Replica: c.Replica, Profile: c.Profile, Who: c.Who,
+		Dialect: c.Dialect, Operation: c.Operation + workOf, RequestID: c.RequestID, Source: c.Source,
+		Region: c.Region, Vault: c.Vault, Replica: c.Replica, Profile: c.Profile, Who: c.Who, work: work,
 	}
 	s.work.left.Go(func() {
 		defer close(j.over)
-		s.endJob(asked, work, t, s.runJob(work, j, t))
+		s.endJob(asked, work, j, t, s.runJob(asked, work, j, t))
 		s.jobs.mu.Lock()
 		delete(s.jobs.running, work)
 		s.jobs.mu.Unlock()
@@ -156,7 +170,7 @@ func (s *Service) startJob(c *Call, work keys.ID, t task) {
 }
 
 // runJob waits for its turn and does the work.
-func (s *Service) runJob(work keys.ID, j *job, t task) (err error) {
+func (s *Service) runJob(c *Call, work keys.ID, j *job, t task) (err error) {
 	ctx := s.jobs.ctx
 	defer func() {
 		if v := recover(); v != nil {
@@ -172,8 +186,10 @@ func (s *Service) runJob(work keys.ID, j *job, t task) (err error) {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if err := s.changeWork(ctx, work, func(w *keys.WorkRequest, now time.Time) {
-		w.Status, w.StartedAt = keys.WorkInProgress, now
+	if err := s.changeWork(ctx, work, func(w *keys.WorkRequest, m *mutation) error {
+		w.Status, w.StartedAt = keys.WorkInProgress, m.now
+		_, err := caller(m.tx, c.Who) // who has waited may have been turned away since
+		return err
 	}); err != nil {
 		return fmt.Errorf("begin work request: %w", err)
 	}
@@ -187,7 +203,7 @@ func (s *Service) runJob(work keys.ID, j *job, t task) (err error) {
 		stop()
 		<-stored
 	}()
-	return t.run(ctx, j)
+	return t.run(ctx, c, j)
 }
 
 func errStopped() *keys.Error {
@@ -209,7 +225,10 @@ func (s *Service) storeProgress(ctx context.Context, work keys.ID, j *job) {
 			continue
 		}
 		last = percent
-		err := s.changeWork(ctx, work, func(w *keys.WorkRequest, _ time.Time) { w.Percent = int(percent) })
+		err := s.changeWork(ctx, work, func(w *keys.WorkRequest, _ *mutation) error {
+			w.Percent = int(percent)
+			return nil
+		})
 		if err != nil && ctx.Err() == nil {
 			s.log.WarnContext(ctx, "store progress of a work request", "work_request", work.String(), "error", err)
 		}
@@ -217,29 +236,43 @@ func (s *Service) storeProgress(ctx context.Context, work keys.ID, j *job) {
 }
 
 // changeWork changes the row of an unfinished work request, which is nobody's news.
-func (s *Service) changeWork(ctx context.Context, work keys.ID, change func(*keys.WorkRequest, time.Time)) error {
+func (s *Service) changeWork(ctx context.Context, work keys.ID, change func(*keys.WorkRequest, *mutation) error) error {
 	_, err := s.store.Update(ctx, func(tx store.Tx) error {
 		w, err := store.LoadWorkRequest(tx, work)
 		if err != nil {
 			return err
 		}
-		change(w, s.clock.Now())
+		if w.Finished() {
+			return errAbandoned()
+		}
+		if err := change(w, &mutation{tx: tx, now: s.clock.Now()}); err != nil {
+			return err
+		}
 		return tx.Put(w)
 	})
 	return err
 }
 
+// errAbandoned says that others have taken this node for gone.
+func errAbandoned() *keys.Error {
+	return &keys.Error{Kind: keys.KindUnavailable, Noun: keys.TypeWork, Hint: "the work was given up when its node was out of reach: ask for it again"}
+}
+
 // endJob finishes a work request, as a success only together with what the success changes. It
 // tries again until the service closes; what is left then is found at the next start.
-func (s *Service) endJob(c *Call, work keys.ID, t task, failure error) {
+func (s *Service) endJob(c *Call, work keys.ID, j *job, t task, failure error) {
+	if failure != nil {
+		s.log.Warn("work request failed", "work_request", work.String(), "operation", c.Operation, "request_id", c.RequestID, "error", failure)
+	}
 	for {
 		if failure == nil {
-			failure = s.finishWork(c, work, t.done, nil)
+			failure = s.finishWork(c, work, func(m *mutation, w *keys.WorkRequest) error { return m.succeedWork(w, j, t.done) }, nil)
 			if failure == nil {
 				return
 			}
 		}
-		err := s.finishWork(c, work, nil, translate(failure))
+		j.failure = translate(failure)
+		err := s.finishWork(c, work, nil, j.failure)
 		if err == nil || errors.Is(err, store.ErrClosed) {
 			return
 		}
@@ -252,9 +285,9 @@ func (s *Service) endJob(c *Call, work keys.ID, t task, failure error) {
 	}
 }
 
-// finishWork is the transaction that ends a work request: as a failure, or as a success with
-// done as its effect. One that is finished already stays as it is.
-func (s *Service) finishWork(c *Call, work keys.ID, done func(*mutation, *keys.WorkRequest) error, failure error) error {
+// finishWork is the transaction that ends a work request: as a failure, or as succeed does. One that
+// is finished already stays as it is.
+func (s *Service) finishWork(c *Call, work keys.ID, succeed func(*mutation, *keys.WorkRequest) error, failure error) error {
 	_, err := s.store.Update(context.Background(), func(tx store.Tx) error {
 		w, err := store.LoadWorkRequest(tx, work)
 		if errors.Is(err, store.ErrNotFound) || (err == nil && w.Finished()) {
@@ -267,7 +300,7 @@ func (s *Service) finishWork(c *Call, work keys.ID, done func(*mutation, *keys.W
 		m.ev.Tenant, m.ev.Vault, m.ev.Outcome = w.Tenant, w.Vault, audit.OutcomeOK
 		if failure != nil {
 			m.failWork(w, keys.AsError(failure))
-		} else if err := m.succeedWork(w, done); err != nil {
+		} else if err := succeed(m, w); err != nil {
 			return err
 		}
 		if err := tx.Put(w); err != nil {
@@ -286,7 +319,7 @@ func (m *mutation) failWork(w *keys.WorkRequest, e *keys.Error) {
 }
 
 // succeedWork ends w with its effect. Who has lost the credential since gets no effect any more.
-func (m *mutation) succeedWork(w *keys.WorkRequest, done func(*mutation, *keys.WorkRequest) error) (err error) {
+func (m *mutation) succeedWork(w *keys.WorkRequest, j *job, done func(*mutation, *keys.WorkRequest) error) (err error) {
 	if done != nil {
 		if m.who, err = caller(m.tx, m.c.Who); err != nil {
 			return err
@@ -295,25 +328,72 @@ func (m *mutation) succeedWork(w *keys.WorkRequest, done func(*mutation, *keys.W
 			return err
 		}
 	}
+	for _, text := range j.notes {
+		w.Logs = append(w.Logs, keys.WorkNote{At: m.now, Text: text})
+	}
 	w.Status, w.Percent, w.FinishedAt = keys.WorkSucceeded, 100, m.now
 	return nil
 }
 
-// failLost finishes the work requests that this node left behind when it last stopped.
-func (s *Service) failLost(ctx context.Context) error {
+// completeWork ends the work request whose work the mutation is, with what came of it.
+func (m *mutation) completeWork(out result) error {
+	w, err := store.LoadWorkRequest(m.tx, m.c.work)
+	if err != nil || w.Finished() {
+		return errors.Join(err, errAbandoned())
+	}
+	for i := range w.Resources {
+		w.Resources[i].Type, w.Resources[i].ID = out.identity()
+	}
+	w.Status, w.Percent, w.FinishedAt = keys.WorkSucceeded, 100, m.now
+	return m.tx.Put(w)
+}
+
+// failLost finishes the work requests whose owner is gone, as the answered function tells.
+func (s *Service) failLost(ctx context.Context, gone func(owner string) bool) error {
 	var rows []*keys.WorkRequest
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
 		rows, err = tx.WorkRequests(store.WorkQuery{Unfinished: true})
 		return err
 	})
 	for _, w := range rows {
-		if w.Owner == s.node {
-			c := &Call{Dialect: "admin", Operation: "FailWorkRequest", Who: identity.NewSystem("system"), Region: w.Region}
+		if gone(w.Owner) {
+			c := s.System("FailWorkRequest")
 			err = errors.Join(err, s.finishWork(c, w.ID, nil, errStopped()))
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("finish the work requests of the last run: %w", err)
+		return fmt.Errorf("finish abandoned work requests: %w", err)
 	}
 	return nil
+}
+
+// failAbandoned finishes the work requests of nodes that are gone: that have left, or have not
+// renewed since they were last looked at here, more than their lease ago.
+func (s *Service) failAbandoned(ctx context.Context) error {
+	if s.fleet == nil {
+		return nil
+	}
+	nodes, err := s.fleet.look(ctx)
+	if err != nil {
+		return err
+	}
+	now, alive := s.fleet.Boot(), map[string]bool{s.node: true}
+	for _, n := range nodes {
+		seen, known := s.nodesSeen[n.ID]
+		if !known || seen.renewals != n.Renewals {
+			seen = nodeSeen{n.Renewals, now}
+			s.nodesSeen[n.ID] = seen
+		}
+		alive[n.ID.String()] = alive[n.ID.String()] || now-seen.since <= n.Lease+s.fleet.Margin
+	}
+	maps.DeleteFunc(s.nodesSeen, func(id keys.ID, _ nodeSeen) bool {
+		return !slices.ContainsFunc(nodes, func(n store.Node) bool { return n.ID == id })
+	})
+	return s.failLost(ctx, func(owner string) bool { return !alive[owner] })
+}
+
+// nodeSeen is when a node was first seen with so many renewals.
+type nodeSeen struct {
+	renewals int64
+	since    time.Duration // by the fleet's Boot
 }

@@ -132,9 +132,6 @@ func (m *mutation) vaultForKey(id keys.ID) (*keys.Vault, error) {
 	if !m.c.Replica.IsZero() {
 		return nil, readOnly(keys.CreateKey)
 	}
-	if err := m.c.gate(keys.UseVault, Thing{Vault: v}); err != nil {
-		return nil, err
-	}
 	_, err = keys.VaultLifecycle.Step(keys.UseVault, v.Effective(m.now), keys.Active)
 	return v, err
 }
@@ -195,7 +192,8 @@ func (s *Service) Key(ctx context.Context, c *Call, ref KeyRef) (*Key, error) {
 		if err != nil {
 			return nil, err
 		}
-		return at.view(m.now), nil
+		k := at.view(m.now)
+		return k, busyKeys(m.tx, k)
 	})
 }
 
@@ -271,7 +269,7 @@ func (s *Service) listKeys(m *mutation, q store.KeyQuery, f KeyFilter, p Page) (
 		last := rows[len(rows)-1]
 		out.Next = s.encodeCursor(list, cursor{mark: store.Mark{Time: last.CreatedAt, Name: last.Name, ID: last.ID}})
 	}
-	return out, nil
+	return out, busyKeys(m.tx, out.Items...)
 }
 
 func rowsOf(views []*Key) []*keys.Key {

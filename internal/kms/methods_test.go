@@ -193,6 +193,9 @@ func keyMethods() []method {
 		{keys.BackupKey, "WriteKeyBackup", nil, func(s *scene, c *kms.Call) error {
 			return second(s.WriteKeyBackup(s.t.Context(), c, s.aesRef(), io.Discard, nil))
 		}},
+		{keys.BackupKey, "StoreKeyBackup", nil, func(s *scene, c *kms.Call) error {
+			return second(s.StoreKeyBackup(s.t.Context(), c, s.aesRef(), there()))
+		}},
 		{keys.Rotate, "Rotate", nil, func(s *scene, c *kms.Call) error { return second(s.Rotate(s.t.Context(), c, s.aesRef())) }},
 		{keys.ReadVersion, "Version", nil, func(s *scene, c *kms.Call) error {
 			return second(s.Version(s.t.Context(), c, s.aesRef(), kms.VersionRef{ID: s.old.ID}))
@@ -295,6 +298,13 @@ func vaultMethods() []method {
 		},
 		{keys.BackupVault, "WriteVaultBackup", nil, func(s *scene, c *kms.Call) error {
 			return second(s.WriteVaultBackup(s.t.Context(), c, ref(s), true, io.Discard, nil))
+		}},
+		{keys.BackupVault, "StoreVaultBackup", nil, func(s *scene, c *kms.Call) error {
+			return second(s.StoreVaultBackup(s.t.Context(), c, ref(s), true, there()))
+		}},
+		{keys.RestoreKeyBackup, "RestoreKey", (*scene).loseKey, func(s *scene, c *kms.Call) error {
+			c.Vault = s.vault
+			return second(s.RestoreKey(s.t.Context(), c, upload(s.t, s.World, s.backup)))
 		}},
 		{keys.RestoreKeyBackup, "RestoreKeyBackup", (*scene).loseKey, func(s *scene, c *kms.Call) error {
 			return second(s.RestoreKeyBackup(s.t.Context(), c, bytes.NewReader(s.backup), nil))
@@ -406,6 +416,9 @@ func tenantMethods() []method {
 		}},
 		{keys.ListWork, "WorkRequests", nil, func(s *scene, c *kms.Call) error {
 			return second(s.WorkRequests(s.t.Context(), c, kms.WorkFilter{}, kms.Page{}))
+		}},
+		{keys.RestoreVaultBackup, "RestoreVault", (*scene).loseVault, func(s *scene, c *kms.Call) error {
+			return second(s.RestoreVault(s.t.Context(), c, "", upload(s.t, s.World, s.backup)))
 		}},
 		{keys.RestoreVaultBackup, "RestoreVaultBackup", (*scene).loseVault, func(s *scene, c *kms.Call) error {
 			return second(s.RestoreVaultBackup(s.t.Context(), c, "", bytes.NewReader(s.backup), nil))

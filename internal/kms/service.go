@@ -68,10 +68,7 @@ type Config struct {
 	Work       time.Duration // how long finished work requests are remembered; 0: 7 days
 	// Patience is how long a request waits for the work that it asks for, before it answers that
 	// the work is under way; 0: 20 seconds, less than 0: not at all.
-	Patience time.Duration
-	// Node says which node this is, where several share one store. A node that starts ends the
-	// work requests that one of its name has left.
-	Node      string
+	Patience  time.Duration
 	Virtual   bool      // whether the domain clock may be moved (dev)
 	Endpoints Endpoints // nil: vaults have no endpoint of their own
 	Backup    BackupConfig
@@ -104,7 +101,7 @@ type Service struct {
 	tombs     time.Duration
 	keepWork  time.Duration
 	patience  time.Duration
-	node      string
+	node      string // this run's name, where others share the store; otherwise ""
 	endpoints Endpoints
 	root      seal.Seal // of backups; the hierarchy has its own way to it
 	backup    BackupConfig
@@ -134,8 +131,9 @@ type Service struct {
 		left   sync.WaitGroup // what seals or changes anything; begun under mu, never after closed
 	}
 
-	sweeping sync.Mutex // one sweep or clock move at a time
-	expired  struct {
+	sweeping  sync.Mutex           // one sweep or clock move at a time
+	nodesSeen map[keys.ID]nodeSeen // the other nodes as last looked at for their work; guarded by sweeping
+	expired   struct {
 		wall, domain time.Time // when expire last ran, guarded by sweeping
 	}
 }
@@ -158,11 +156,11 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	s := &Service{
 		store: cfg.Store, audit: cfg.Audit, pool: cfg.Pool, rand: cfg.Rand, log: cfg.Log,
 		regions: cfg.Regions, hsm: orElse(cfg.HSM, RefuseHSM), tombs: orElse(cfg.Tombstones, 90*keys.Day),
-		keepWork: orElse(cfg.Work, 7*keys.Day), patience: orElse(cfg.Patience, 20*time.Second), node: cfg.Node,
+		keepWork: orElse(cfg.Work, 7*keys.Day), patience: orElse(cfg.Patience, 20*time.Second),
 		endpoints: cfg.Endpoints, root: cfg.Seal, backup: cfg.Backup, restores: busy{ids: map[keys.ID]chan struct{}{}},
 		stageRows: stageRows,
-		jobs:      newJobs(),
-		objects:   cfg.Objects, spool: cfg.Spool, maxBackup: orElse(cfg.MaxBackup, 1<<30),
+		jobs:      newJobs(), nodesSeen: map[keys.ID]nodeSeen{},
+		objects: cfg.Objects, spool: cfg.Spool, maxBackup: orElse(cfg.MaxBackup, 1<<30),
 		clock:     newClock(cfg.Wall, cfg.Virtual),
 		hierarchy: h,
 		ring:      newKeyring(orElse(cfg.KeyringLimit, 200_000)),
@@ -193,7 +191,10 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	if err := s.join(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if err := s.failLost(ctx); err != nil {
+	// What is not finished was left by an earlier run, unless others share the store: see expire.
+	if s.fleet != nil {
+		s.node = s.fleet.me.ID.String()
+	} else if err := s.failLost(ctx, func(string) bool { return true }); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -119,7 +119,7 @@ func (s *Service) expire(ctx context.Context) error {
 	s.ring.dropOver(wall)
 	until := store.Expiry{Domain: now, Request: wall, Work: now.Add(-s.keepWork), Tombstones: now.Add(-s.tombs)}
 	leaving, err := s.endpointsOf(ctx, until.Tombstones)
-	if err != nil {
+	if err := errors.Join(err, s.failAbandoned(ctx)); err != nil {
 		return err
 	}
 	for {

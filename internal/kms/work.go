@@ -94,6 +94,9 @@ func (s *Service) settled(ctx context.Context, out *Working) (*Working, error) {
 		defer timer.Stop()
 		select {
 		case <-j.over:
+			if j.failure != nil {
+				return nil, j.failure
+			}
 		case <-timer.C:
 		case <-ctx.Done():
 		}
@@ -104,20 +107,13 @@ func (s *Service) settled(ctx context.Context, out *Working) (*Working, error) {
 		if now.Work, err = store.LoadWorkRequest(tx, out.Work.ID); err != nil || now.Work.Status == keys.WorkFailed {
 			return err
 		}
-		at := s.clock.Now()
 		t, id := out.identity()
-		if t == keys.TypeWork && now.Work.Status == keys.WorkSucceeded { // what was not there yet
+		if t == keys.TypeWork && len(now.Work.Resources) > 0 {
 			t, id = now.Work.Resources[0].Type, now.Work.Resources[0].ID
 		}
-		switch t {
-		case keys.TypeKey:
-			now.Key, err = loadKeyView(tx, id, at)
-		case keys.TypeVault:
-			var v *keys.Vault
-			if v, err = store.LoadVault(tx, id); err == nil {
-				now.Vault = viewVault(v, at)
-			}
-		default:
+		err = now.load(tx, t, id, s.clock.Now())
+		if !now.Work.Finished() && out.Key == nil && out.Vault == nil {
+			return now.hideOthers(err)
 		}
 		return err
 	})
@@ -132,6 +128,41 @@ func (s *Service) settled(ctx context.Context, out *Working) (*Working, error) {
 	}
 	s.showWork(now.Work)
 	return now, nil
+}
+
+// load reads what the work is about.
+func (w *Working) load(tx store.Tx, t keys.Type, id keys.ID, at time.Time) (err error) {
+	switch t {
+	case keys.TypeKey:
+		if w.Key, err = loadKeyView(tx, id, at); err == nil {
+			err = busyKeys(tx, w.Key)
+		}
+	case keys.TypeVault:
+		var v *keys.Vault
+		if v, err = store.LoadVault(tx, id); err == nil {
+			w.Vault = viewVault(v, at)
+			err = busyVaults(tx, w.Vault)
+		}
+	default:
+	}
+	return err
+}
+
+// hideOthers leaves of a restore that is under way only what it has brought: until it was verified,
+// a backup may say that it is of anything.
+func (w *Working) hideOthers(err error) error {
+	switch {
+	case err != nil && !errors.Is(err, store.ErrNotFound):
+		return err
+	case w.Key != nil && w.Key.State == keys.Restoring && w.Key.Key.Vault == w.Work.Vault:
+		return nil
+	case w.Vault != nil && w.Vault.State == keys.Restoring && w.Vault.Tenant == w.Work.Tenant && w.Vault.Region == w.Work.Region:
+		return nil
+	}
+	return &keys.Error{
+		Kind: keys.KindUnavailable, Noun: keys.TypeWork,
+		Hint: "the backup is still being read: repeat the request with its retry token, which waits for the same restore, or look for its work request",
+	}
 }
 
 // showWork adds what only this node knows yet.

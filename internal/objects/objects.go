@@ -30,7 +30,7 @@ var (
 
 // Name names an object. Owner sets tenants apart: the same names of two owners are two objects.
 type Name struct {
-	Owner     string // a tenant's ID
+	Owner     string // a tenant, as its cloud calls it
 	Namespace string // of its buckets, in the tenant's words
 	Bucket    string
 	Object    string

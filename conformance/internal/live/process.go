@@ -50,7 +50,6 @@ type Options struct {
 	TLS    bool
 
 	Regions []string // further ones, as --region takes them
-	Chance  string   // seed of --consistency cloudlike; empty for strict
 }
 
 func (o Options) args(ready string) []string {
@@ -66,9 +65,6 @@ func (o Options) args(ready string) []string {
 	}
 	if o.TLS {
 		args = append(args, "--tls")
-	}
-	if o.Chance != "" {
-		args = append(args, "--consistency", "cloudlike", "--consistency-seed", o.Chance)
 	}
 	for _, r := range o.Regions {
 		args = append(args, "--region", r)

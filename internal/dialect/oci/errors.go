@@ -32,6 +32,7 @@ type row struct {
 const (
 	textNotFound       = "Authorization failed or requested resource not found."
 	textCryptoNotFound = "Key or Vault does not exist or you are not authorized to access them."
+	textState          = "The {noun} is in lifecycle state {state}, which does not allow the operation"
 	textCurrent        = "The Key Version {version} cannot be deleted because it is the current key version of the key"
 )
 
@@ -56,6 +57,7 @@ const textInternal = "Internal Server Error"
 var errorTable = []row{
 	{kind: keys.KindMalformed, status: http.StatusBadRequest, code: "CannotParseRequest", text: "The request could not be parsed{field}"},
 	{kind: keys.KindMissing, status: http.StatusBadRequest, code: "MissingParameter", text: "A required parameter is missing{field}"},
+	{kind: keys.KindInvalid, field: fieldUnmatched, status: http.StatusBadRequest, code: "UnmatchedContentMD5", text: "The computed MD5 of the request body does not match the Content-MD5 header."},
 	{kind: keys.KindInvalid, status: http.StatusBadRequest, code: codeInvalid, text: "A parameter has a value that is not allowed{field}"},
 	{kind: keys.KindTooLarge, field: "body", status: http.StatusRequestEntityTooLarge, code: "RequestEntityTooLarge", text: "The request body is too large"},
 	{kind: keys.KindTooLarge, status: http.StatusBadRequest, code: codeInvalid, text: "A parameter is too long{field}"},
@@ -74,11 +76,11 @@ var errorTable = []row{
 
 	{kind: keys.KindReadOnly, status: http.StatusForbidden, code: "NotAllowed", text: "The vault is a replica: the operation must be sent to the vault's own region"},
 	{kind: keys.KindTransient, status: http.StatusConflict, code: codeTransient, text: "The {noun} is in lifecycle state {state}, which is about to change; try again"},
-	{kind: keys.KindState, state: keys.Restoring, status: http.StatusConflict, code: codeTransient, text: "The {noun} is in lifecycle state {state}, which is about to change; try again"},
 	{kind: keys.KindState, noun: keys.TypeReplica, status: http.StatusConflict, code: codeConflict, text: "The vault has a replica in another region"},
 	{kind: keys.KindState, noun: keys.TypeVault, state: keys.Active, action: keys.ScheduleVaultDeletion, status: http.StatusConflict, code: codeConflict, text: "The vault holds a key whose deletion is scheduled for a later time"},
+	{kind: keys.KindState, state: keys.Restoring, status: http.StatusConflict, code: codeTransient, text: textState},
 	{kind: keys.KindState, state: keys.Deleted, crypto: true, status: http.StatusNotFound, code: codeUnknown, text: textCryptoNotFound},
-	{kind: keys.KindState, status: http.StatusConflict, code: codeConflict, text: "The {noun} is in lifecycle state {state}, which does not allow the operation"},
+	{kind: keys.KindState, status: http.StatusConflict, code: codeConflict, text: textState},
 	{kind: keys.KindPrimary, status: http.StatusConflict, code: codeConflict, text: textCurrent},
 	{kind: keys.KindTooSoon, status: http.StatusConflict, code: codeConflict, text: "The key was rotated too recently"},
 	{kind: keys.KindProtected, status: http.StatusConflict, code: codeConflict, text: "The {noun} is protected against deletion"},
@@ -134,7 +136,7 @@ func find(e *keys.Error, m *match) row {
 
 // message fills in the row's text. {field} is a colon and the field's name, if there is one.
 func (r *row) message(e *keys.Error, m *match) string {
-	if s, ok := asSkew(e); ok {
+	if s, ok := errors.AsType[said](e); ok {
 		return s.text()
 	}
 	var b strings.Builder
@@ -161,6 +163,12 @@ func (r *row) message(e *keys.Error, m *match) string {
 			}
 		}
 	}
+}
+
+// said is a cause that has a message of its own.
+type said interface {
+	error
+	text() string
 }
 
 func fieldName(e *keys.Error, m *match) string {

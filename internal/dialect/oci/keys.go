@@ -65,12 +65,11 @@ func (d *Dialect) key(ctx context.Context, k *kms.Key, err error) (one, error) {
 	if err != nil {
 		return one{}, err
 	}
-	k = d.settling.key(k)
 	sh, _ := shapeOf(k.Spec)
 	model := keyModel{
 		ID: d.namer.KeyName(&k.Key), CompartmentID: compartment, VaultID: d.namer.VaultName(&k.InVault), DisplayName: displayName(&k.Key),
 		KeyShape:       keyShapeModel{Algorithm: sh.algorithm, Length: sh.length, CurveID: textOrNull(sh.curve)},
-		ProtectionMode: nameOf(protectionModes, k.Protection), LifecycleState: stateName(k.State),
+		ProtectionMode: nameOf(protectionModes, k.Protection), LifecycleState: stateName(shown(k.Busy, k.State)),
 		TimeCreated: timeText(k.CreatedAt), TimeOfDeletion: deletionTime(k.DeleteAt),
 		ReplicaDetails: replicaOf(&k.InVault), IsPrimary: !k.Through,
 		IsAutoRotationEnabled: k.Rotation.Interval != 0, AutoKeyRotationDetails: rotation(k.Rotation),
@@ -79,6 +78,10 @@ func (d *Dialect) key(ctx context.Context, k *kms.Key, err error) (one, error) {
 	if !k.Primary.IsZero() {
 		current := d.namer.versionName(k.Region, k.Vault, k.ID, k.Primary)
 		model.CurrentKeyVersion = &current
+	}
+	if !k.RestoredFrom.IsZero() {
+		from := d.namer.keyName(k.Region, k.Vault, k.RestoredFrom)
+		model.RestoredFromKeyID = &from
 	}
 	return one{etag: k.ETag, body: model, software: d.cfg.SoftwareHSM && k.Protection == keys.HSM}, nil
 }
@@ -159,10 +162,6 @@ func (d *Dialect) listKeys(ctx context.Context, c *kms.Call, q *listKeysRequest)
 	out := page[keySummary]{next: list.Next}
 	names := d.compartments(ctx)
 	for _, k := range list.Items {
-		if !d.settling.listed(k.ID, k.State) {
-			continue
-		}
-		k = d.settling.key(k)
 		compartment, err := names.name(k.Tenant, k.Compartment)
 		if err != nil {
 			return out, err
@@ -170,7 +169,7 @@ func (d *Dialect) listKeys(ctx context.Context, c *kms.Call, q *listKeysRequest)
 		sh, _ := shapeOf(k.Spec)
 		out.items = append(out.items, keySummary{
 			ID: d.namer.KeyName(&k.Key), CompartmentID: compartment, VaultID: d.namer.VaultName(&k.InVault), DisplayName: displayName(&k.Key),
-			Algorithm: sh.algorithm, ProtectionMode: nameOf(protectionModes, k.Protection), LifecycleState: stateName(k.State),
+			Algorithm: sh.algorithm, ProtectionMode: nameOf(protectionModes, k.Protection), LifecycleState: stateName(shown(k.Busy, k.State)),
 			TimeCreated: timeText(k.CreatedAt), IsAutoRotationEnabled: k.Rotation.Interval != 0,
 			FreeformTags: freeform(k.Tags), DefinedTags: defined(k.Tags),
 		})

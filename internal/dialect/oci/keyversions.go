@@ -62,7 +62,6 @@ func (d *Dialect) version(ctx context.Context, v *kms.Version, err error) (one, 
 	if err != nil {
 		return one{}, err
 	}
-	v = d.settling.version(v)
 	s := d.versionSummary(v, compartment)
 	model := keyVersionModel{
 		ID: s.ID, CompartmentID: s.CompartmentID, TimeCreated: s.TimeCreated, VaultID: s.VaultID, KeyID: s.KeyID, IsPrimary: !v.OfKey.Through,
@@ -70,6 +69,10 @@ func (d *Dialect) version(ctx context.Context, v *kms.Version, err error) (one, 
 	}
 	if r := replicaOf(&v.OfKey.InVault); r != nil {
 		model.ReplicaDetails = *r
+	}
+	if !v.RestoredFrom.IsZero() {
+		from := d.namer.versionName(v.Region, v.Vault, v.Key, v.RestoredFrom)
+		model.RestoredFromKeyVersionID = &from
 	}
 	if len(v.PublicKey) > 0 {
 		text := string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: v.PublicKey}))
@@ -173,10 +176,6 @@ func (d *Dialect) listKeyVersions(ctx context.Context, c *kms.Call, q *listVersi
 	out := page[keyVersionSummary]{next: list.Next}
 	names := d.compartments(ctx)
 	for _, v := range list.Items {
-		if !d.settling.listed(v.ID, v.State) {
-			continue
-		}
-		v = d.settling.version(v)
 		compartment, err := names.name(v.Tenant, v.OfKey.Compartment)
 		if err != nil {
 			return out, err

@@ -16,6 +16,7 @@ type operation struct {
 	on      service
 	headers headers
 	query   []string // names of the query parameters
+	upload  bool     // the body is a file
 
 	method, path string // of the route; set by the router
 	segments     []string
@@ -51,7 +52,6 @@ func (d *Dialect) sections() []section {
 
 // Why operations are not supported.
 const (
-	noBackup     = "backup and restore of vaults and keys"
 	noUsage      = "counts of a vault's keys"
 	noMTLS       = "mutual TLS for vaults"
 	noEKM        = "keys in a third party's key manager"
@@ -75,7 +75,7 @@ func (d *Dialect) vaultOperations() []operation {
 	list := append([]string{"compartmentId"}, listQuery...)
 	const vaults, vault = "/20180608/vaults", "/20180608/vaults/{vaultId}"
 	return []operation{
-		gap("BackupVault", "POST "+vault+"/actions/backup", noBackup, onRegion),
+		{Operation: op("BackupVault", "POST "+vault+"/actions/backup", unlimited, keys.BackupVault, d.backupVault), headers: both},
 		{Operation: op("CancelVaultDeletion", "POST "+vault+"/actions/cancelDeletion", provWrite, keys.CancelVaultDeletion, d.cancelVaultDeletion), headers: both},
 		{Operation: op("ChangeVaultCompartment", "POST "+vault+"/actions/changeCompartment", provWrite, keys.MoveVault, d.changeVaultCompartment), headers: both},
 		{Operation: op("CreateVault", "POST "+vaults, provWrite, keys.CreateVault, d.createVault), headers: retryToken},
@@ -85,8 +85,8 @@ func (d *Dialect) vaultOperations() []operation {
 		gap("GetVaultUsage", "GET "+vault+"/usage", noUsage, onRegion),
 		{Operation: op("ListVaultReplicas", "GET "+vault+"/actions/listReplicas", provWrite, keys.ReadReplica, d.listVaultReplicas), headers: both, query: listQuery},
 		{Operation: op("ListVaults", "GET "+vaults, provRead, keys.ListVaults, d.listVaults), query: list},
-		gap("RestoreVaultFromFile", "POST "+vaults+"/actions/restoreFromFile", noBackup, onRegion),
-		gap("RestoreVaultFromObjectStore", "POST "+vaults+"/actions/restoreFromObjectStore", noBackup, onRegion),
+		{Operation: op("RestoreVaultFromFile", "POST "+vaults+"/actions/restoreFromFile", unlimited, keys.RestoreVaultBackup, d.restoreVaultFromFile), headers: both, query: []string{"compartmentId"}, upload: true},
+		{Operation: op("RestoreVaultFromObjectStore", "POST "+vaults+"/actions/restoreFromObjectStore", unlimited, keys.RestoreVaultBackup, d.restoreVaultFromObjectStore), headers: both, query: []string{"compartmentId"}},
 		{Operation: op("ScheduleVaultDeletion", "POST "+vault+"/actions/scheduleDeletion", provWrite, keys.ScheduleVaultDeletion, d.scheduleVaultDeletion), headers: both},
 		gap("UpdateRegisteredVaultForMtls", "PUT "+vault+"/updateRegisteredVaultForMtls", noMTLS, onRegion),
 		{Operation: op("UpdateVault", "PUT "+vault, provWrite, keys.UpdateVault, d.updateVault), headers: ifMatch},
@@ -97,7 +97,7 @@ func (d *Dialect) managementOperations() []operation {
 	list := append([]string{"compartmentId", "protectionMode", "algorithm", "length", "curveId"}, listQuery...)
 	const base, key, version = "/20180608/keys", "/20180608/keys/{keyId}", "/20180608/keys/{keyId}/keyVersions/{keyVersionId}"
 	table := []operation{
-		gap("BackupKey", "POST "+key+"/actions/backup", noBackup, onManagement),
+		{Operation: op("BackupKey", "POST "+key+"/actions/backup", unlimited, keys.BackupKey, d.backupKey), headers: both},
 		{Operation: op("CancelKeyDeletion", "POST "+key+"/actions/cancelDeletion", provWrite, keys.CancelKeyDeletion, d.cancelKeyDeletion), headers: both},
 		{Operation: op("CancelKeyVersionDeletion", "POST "+version+"/actions/cancelDeletion", provWrite, keys.CancelVersionDeletion, d.cancelKeyVersionDeletion), headers: both},
 		{Operation: op("ChangeKeyCompartment", "POST "+key+"/actions/changeCompartment", provWrite, keys.MoveKey, d.changeKeyCompartment), headers: both},
@@ -113,8 +113,8 @@ func (d *Dialect) managementOperations() []operation {
 		{Operation: op("ImportKeyVersion", "POST "+key+"/keyVersions/import", unlimited, keys.Rotate, d.importKeyVersion), headers: retryToken},
 		{Operation: op("ListKeyVersions", "GET "+key+"/keyVersions", mgmtRead, keys.ListVersions, d.listKeyVersions), query: listQuery},
 		{Operation: op("ListKeys", "GET "+base, mgmtRead, keys.ListKeys, d.listKeys), query: list},
-		gap("RestoreKeyFromFile", "POST "+base+"/actions/restoreFromFile", noBackup, onManagement),
-		gap("RestoreKeyFromObjectStore", "POST "+base+"/actions/restoreFromObjectStore", noBackup, onManagement),
+		{Operation: op("RestoreKeyFromFile", "POST "+base+"/actions/restoreFromFile", unlimited, keys.RestoreKeyBackup, d.restoreKeyFromFile), headers: both, upload: true},
+		{Operation: op("RestoreKeyFromObjectStore", "POST "+base+"/actions/restoreFromObjectStore", unlimited, keys.RestoreKeyBackup, d.restoreKeyFromObjectStore), headers: both},
 		{Operation: op("ScheduleKeyDeletion", "POST "+key+"/actions/scheduleDeletion", provWrite, keys.ScheduleKeyDeletion, d.scheduleKeyDeletion), headers: both},
 		{Operation: op("ScheduleKeyVersionDeletion", "POST "+version+"/actions/scheduleDeletion", provWrite, keys.ScheduleVersionDeletion, d.scheduleKeyVersionDeletion), headers: both},
 		{Operation: op("UpdateKey", "PUT "+key, mgmtWrite, keys.UpdateKey, d.updateKey), headers: ifMatch},

@@ -114,6 +114,14 @@ var protectionModes = []named[keys.Protection]{
 	{external, external},
 }
 
+// shown is the state to show: what is being done, if anything is, over what may be done.
+func shown(busy, state keys.State) keys.State {
+	if busy != "" {
+		return busy
+	}
+	return state
+}
+
 // stateName is a state of a vault, key or version. A key that waits for its material is shown as
 // disabled: OCI has no such state, and nothing can be done with it but what a disabled key allows.
 func stateName(s keys.State) string {

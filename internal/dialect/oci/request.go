@@ -34,6 +34,11 @@ func (w *wire) Decode(x *dialect.Exchange, req any) error {
 		return fmt.Errorf("decode %T: no operation of this dialect", req)
 	}
 	in := &input{d: w.d, x: x, m: m}
+	if x.Upload != nil {
+		if err := checkUpload(x); err != nil {
+			return err
+		}
+	}
 	err := in.readQuery()
 	if err == nil {
 		err = q.decode(in)

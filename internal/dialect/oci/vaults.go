@@ -39,7 +39,7 @@ func (d *Dialect) vaultSummary(v *kms.Vault, compartment string) vaultSummary {
 	url := d.baseURL(v)
 	return vaultSummary{
 		ID: d.namer.VaultName(&v.Vault), CompartmentID: compartment, DisplayName: v.Name,
-		VaultType: nameOf(vaultTypes, v.Kind), LifecycleState: stateName(v.State), TimeCreated: timeText(v.CreatedAt),
+		VaultType: nameOf(vaultTypes, v.Kind), LifecycleState: stateName(shown(v.Busy, v.State)), TimeCreated: timeText(v.CreatedAt),
 		CryptoEndpoint: url, ManagementEndpoint: url, FreeformTags: freeform(v.Tags), DefinedTags: defined(v.Tags),
 	}
 }
@@ -52,13 +52,16 @@ func (d *Dialect) vault(ctx context.Context, v *kms.Vault, err error) (one, erro
 	if err != nil {
 		return one{}, err
 	}
-	v = d.settling.vault(v)
 	model := vaultModel{
 		vaultSummary: d.vaultSummary(v, compartment), WrappingKeyID: d.namer.wrappingKeyName(&v.Vault),
 		ReplicaDetails: replicaOf(&v.Vault), IsPrimary: v.Through == nil, IsVaultReplicable: true,
 	}
-	if v.State != keys.Active {
+	if v.State == keys.PendingDeletion || v.State == keys.Deleted {
 		model.TimeOfDeletion = deletionTime(v.DeleteAt)
+	}
+	if !v.RestoredFrom.IsZero() {
+		from := d.namer.vaultName(v.Region, v.RestoredFrom)
+		model.RestoredFromVaultID = &from
 	}
 	return one{etag: v.ETag, body: model}, nil
 }
@@ -127,10 +130,6 @@ func (d *Dialect) listVaults(ctx context.Context, c *kms.Call, q *listVaultsRequ
 	out := page[vaultSummary]{next: list.Next}
 	names := d.compartments(ctx)
 	for _, v := range list.Items {
-		if !d.settling.listed(v.ID, v.State) || (v.Through != nil && !d.replicaListed(v.Through)) {
-			continue
-		}
-		v = d.settling.vault(v)
 		compartment, err := names.name(v.Tenant, v.Compartment)
 		if err != nil {
 			return out, err

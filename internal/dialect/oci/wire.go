@@ -67,14 +67,25 @@ func appendUpperHex(b, raw []byte) []byte {
 	return b
 }
 
+// Uploads implements [dialect.Uploader]. What it finds Accept goes on with.
+func (w *wire) Uploads(x *dialect.Exchange) bool {
+	m, err := w.d.router.find(x.Request)
+	if err != nil {
+		return false // Accept says so
+	}
+	x.Params = &m
+	return m.op.upload
+}
+
 // Accept finds the operation, authenticates, and then looks whether the endpoint is the
 // operation's: what is where is nothing for strangers.
 func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
-	m, err := w.d.router.find(x.Request)
-	if err != nil {
+	m, ok := x.Params.(*match)
+	if !ok {
+		_, err := w.d.router.find(x.Request)
 		return err
 	}
-	x.Op, x.Params, x.Call.Profile = &m.op.Operation, &m, w.d.profile
+	x.Op, x.Call.Profile = &m.op.Operation, w.d.profile
 	if err := w.d.authenticate(ctx, x); err != nil {
 		return err
 	}
@@ -85,7 +96,6 @@ func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
 		}
 		return &keys.Error{Kind: keys.KindNotFound, Hint: hint}
 	}
-	w.d.settling.watch(&x.Call)
 	if l := w.d.cfg.Limiter; l != nil && x.Op.Class != unlimited {
 		tenant, class := x.Call.Who.Tenant, x.Op.Class
 		x.Call.Admit = func() error { return l.Admit(tenant, class) }
@@ -120,6 +130,9 @@ func fingerprint(x *dialect.Exchange) [32]byte {
 	for _, part := range []string{x.Request.Method, x.Request.RequestURI} {
 		h.Write([]byte(part))
 		h.Write([]byte{0})
+	}
+	if x.Uploads() { // its digest was signed, and is compared before it is of any use
+		h.Write([]byte(x.Request.Header.Get("X-Content-Sha256")))
 	}
 	h.Write(x.Body)
 	return [32]byte(h.Sum(nil))

@@ -22,6 +22,9 @@ import (
 	"claviger/internal/identity"
 	"claviger/internal/keys"
 	"claviger/internal/kms"
+	"claviger/internal/objects"
+	"claviger/internal/objects/directory"
+	"claviger/internal/objects/spool"
 	"claviger/internal/seal"
 	"claviger/internal/secret"
 	"claviger/internal/store"
@@ -145,6 +148,7 @@ func New(t testing.TB, opts ...Option) *World {
 		Store: w.Store, Seal: root, Audit: w.Audit, Pool: pool, Rand: rand.Reader, Wall: w.Clock.Now,
 		Log: slog.New(slog.DiscardHandler), Regions: []keys.Region{Region}, HSM: kms.SoftwareLabelled, Virtual: true,
 	}
+	w.openObjects(t)
 	for _, change := range o.change {
 		change(&w.Config)
 	}
@@ -164,6 +168,26 @@ func New(t testing.TB, opts ...Option) *World {
 	w.Tenant = w.newTenant(t, "acme", "1234567890123456", testKey(0))
 	w.Other = w.newTenant(t, "rival", "6543210987654321", testKey(1))
 	return w
+}
+
+// openObjects gives backups a directory each to go to and to wait in.
+func (w *World) openObjects(t testing.TB) {
+	t.Helper()
+	dir := t.TempDir()
+	buckets, err := directory.Open(filepath.Join(dir, "objects"))
+	if err != nil {
+		t.Fatalf("open objects: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := buckets.Close(); err != nil {
+			t.Errorf("close objects: %v", err)
+		}
+	})
+	waiting, err := spool.Open(filepath.Join(dir, "spool"), 1<<30)
+	if err != nil {
+		t.Fatalf("open spool: %v", err)
+	}
+	w.Config.Objects, w.Config.Spool = &objects.Storage{Buckets: buckets}, waiting
 }
 
 func (w *World) newTenant(t testing.TB, name, account string, key *rsa.PrivateKey) Tenant {
