@@ -109,6 +109,7 @@ func Profile(quotas bool) *keys.Profile {
 		VersionSpacing:         7 * keys.Day,
 		AsymmetricRotationOnly: true,
 		AsymmetricVersions:     50,
+		ImportTokenLife:        keys.Day,
 		SessionLife:            keys.Window{Min: minSession * time.Second, Max: maxSession * time.Second, Default: maxSession * time.Second},
 		MaxTags:                maxTags,
 	}

@@ -75,6 +75,9 @@ func badValues(idOnly bool) map[string]map[string]string {
 		"SourceKeyVersionId":        each("x $theirVersion", isMissing),
 		"SourceEncryptionAlgorithm": each("SM2PKE RSAES_OAEP_SHA_256 x", isMissing),
 		"PublicKeyBlob":             with(maps.Clone(base64), map[string]string{"aGk=": isInvalid, strings.Repeat("x", overlong): isInvalid}),
+		"EncryptedKeyMaterial":      with(maps.Clone(base64), map[string]string{"aGk=": "400 InvalidKeyMaterial", strings.Repeat("x", overlong): "400 InvalidKeyMaterial"}),
+		"ImportToken":               with(maps.Clone(base64), map[string]string{"aGk=": "400 InvalidImportToken", strings.Repeat("x", overlong): "400 InvalidImportToken"}),
+		"KeyMaterialExpireUnix":     each("x -1 1 1.5 1e9 {} 1700000000 253402300800 99999999999999999999", isInvalid),
 		"WrappingKeySpec":           with(each("RSA_3072 AES_256 EC_P256 rsa_2048 {} EC_SM2", isInvalid), text),
 		"WrappingAlgorithm":         with(each("RSAES_PKCS1_V1_5 RSAES_OAEP_SHA_512 ENVELOPE SM2PKE {}", isInvalid), text),
 		"Message":                   base64,
@@ -83,7 +86,7 @@ func badValues(idOnly bool) map[string]map[string]string {
 		"NumberOfBytes":             with(each(badNumbers, isInvalid), map[string]string{"1025": isInvalid}),
 		"KeyUsage":                  each("ENCRYPT SIGN encrypt/decrypt {} 1", isInvalid),
 		"ProtectionLevel":           each("software NONE {} 1", isInvalid),
-		"Origin":                    with(each("external NONE {} 1", isInvalid), map[string]string{"EXTERNAL": notHere}),
+		"Origin":                    each("external NONE {} 1", isInvalid),
 		"Description":               long,
 		"Tags":                      each(`{} [1] [{"TagKey":"a"}x [{"TagKey":"acs:a","TagValue":"b"}] null 1`, isInvalid),
 		"Filters":                   each(`{} [1] [{"Key":"none","Values":[]}] [{"Key":"keyId","Values":[1]}] null 1`, isInvalid),
@@ -153,7 +156,7 @@ var takes = map[string]string{
 
 // byIDOnly lists the operations that take a key's id and nothing else.
 var byIDOnly = strings.Fields("EnableKey DisableKey ScheduleKeyDeletion CancelKeyDeletion UpdateKeyDescription UpdateRotationPolicy CreateAlias UpdateAlias ListAliasesByKeyId " +
-	"TagResource UntagResource ListResourceTags")
+	"TagResource UntagResource ListResourceTags GetParametersForImport ImportKeyMaterial DeleteKeyMaterial")
 
 // TestBadInput tries every bad value of every parameter of every operation, in both formats.
 // Nothing is answered with a 5xx, and everything in the cloud's form.
@@ -176,6 +179,11 @@ func TestBadInput(t *testing.T) {
 		bad := badValues(slices.Contains(byIDOnly, row.operation))
 		if row.operation == "ListTagResources" {
 			delete(bad["ResourceId.1"], absent)
+		}
+		if row.operation == "GetParametersForImport" { // under SM2
+			delete(bad["WrappingKeySpec"], "EC_SM2")
+			delete(bad["WrappingAlgorithm"], "SM2PKE")
+			bad["WrappingKeySpec"]["RSA_2048"], bad["WrappingAlgorithm"]["RSAES_OAEP_SHA_256"] = isInvalid, isInvalid
 		}
 		if row.operation == "GetKeyPolicy" { // ids and ARNs, but no alias
 			bad["KeyId"]["alias/none"] = notByAlias

@@ -71,6 +71,10 @@ const (
 	codeLimit              code = "Rejected.LimitExceeded"
 	codeThrottled          code = "Rejected.Throttling"
 	codeAlias              code = "Unsupported.Alias"
+	codeOrigin             code = "Unsupported.Origin"
+	codeMaterial           code = "InvalidKeyMaterial"
+	codeImportToken        code = "InvalidImportToken"
+	codeImportOver         code = "ExpiredImportToken"
 	codeProtection         code = "Unsupported.ProtectionLevel"
 	codeUnsupported        code = "UnsupportedOperation"
 	codeUnavailable        code = "ServiceUnavailableTemporary"
@@ -147,6 +151,10 @@ var answers = map[code]answer{
 	codeLimit:              {http.StatusBadRequest, "The request was rejected because user create resource limit was exceeded."},
 	codeThrottled:          {http.StatusTooManyRequests, "QPS Limit Exceeded"},
 	codeAlias:              {http.StatusBadRequest, "Alias is not valid for this api."},
+	codeOrigin:             {http.StatusBadRequest, "This key origin is not valid for this api."},
+	codeMaterial:           {http.StatusBadRequest, "key material is invalid."},
+	codeImportToken:        {http.StatusBadRequest, "import token is invalid."},
+	codeImportOver:         {http.StatusBadRequest, "import token is expired."},
 	codeProtection:         {http.StatusBadRequest, "This protection level is not valid for this region"},
 	codeUnsupported:        {http.StatusBadRequest, "This action is not supported."},
 	codeUnavailable:        {http.StatusServiceUnavailable, "Service Unavailable Temporary"},

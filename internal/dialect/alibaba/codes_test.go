@@ -81,7 +81,6 @@ type inDocumentation struct {
 const (
 	noBilling    = "an account here has no bills, no contract and no real name"
 	noSecrets    = "there are no secrets"
-	noImport     = "key material cannot be imported"
 	otherOfTwo   = "of the two codes that are documented for this, the other one is answered"
 	noCertifying = "there are no certificates"
 )
@@ -202,10 +201,21 @@ var documented = []inDocumentation{
 		a.ask("CreateAlias", params...)
 		return a.ask("CreateAlias", params...)
 	}, ""},
-	{"InvalidKeyMaterial", 0, "", nil, noImport},
-	{"InvalidImportToken", 0, "", nil, noImport},
-	{"ExpiredImportToken", 0, "", nil, noImport},
-	{"Unsupported.Origin", 0, "", nil, noImport},
+	{"InvalidKeyMaterial", 400, "key material is invalid.", func(a *asker) reply {
+		_, token := a.wrapped(a.t, a.stage.key[useImport])
+		return a.ask("ImportKeyMaterial", "KeyId="+a.stage.key[useImport], "EncryptedKeyMaterial=aGk=", "ImportToken="+token)
+	}, ""},
+	{"InvalidImportToken", 400, "import token is invalid.", func(a *asker) reply {
+		return a.ask("ImportKeyMaterial", "KeyId="+a.stage.key[useImport], "EncryptedKeyMaterial=aGk=", "ImportToken=aGk=")
+	}, ""},
+	{"ExpiredImportToken", 400, "import token is expired.", func(a *asker) reply {
+		material, token := a.wrapped(a.t, a.stage.key[useImport])
+		a.Clock.Add(24 * time.Hour)
+		return a.ask("ImportKeyMaterial", "KeyId="+a.stage.key[useImport], "EncryptedKeyMaterial="+material, "ImportToken="+token)
+	}, ""},
+	{"Unsupported.Origin", 400, "This key origin is not valid for this api.", func(a *asker) reply {
+		return a.ask("DeleteKeyMaterial", "KeyId="+a.stage.key[useSymmetric])
+	}, ""},
 	{"Unsupported.Alias", 400, "Alias is not valid for this api.", func(a *asker) reply { return a.ask("EnableKey", "KeyId=alias/a") }, ""},
 	{"Unsupported.ProtectionLevel", 400, "This protection level is not valid for this region", func(a *asker) reply {
 		c := newCloud(a.t, kmstest.With(func(cfg *kms.Config) { cfg.HSM = kms.RefuseHSM }))

@@ -34,7 +34,9 @@ func (q *createKeyRequest) read(r *reader) {
 	switch v, _ := r.optional("Origin"); v {
 	case "", originHere:
 	case originExternal:
-		r.fail(&keys.Error{Kind: keys.KindNotImplemented, Field: "Origin", Hint: "importing key material is not supported"})
+		if k.Origin = keys.Imported; k.Spec != "" && !k.Spec.Sealing() {
+			r.fail(&keys.Error{Kind: keys.KindUnsupported, Field: "origin", Hint: "only material of symmetric keys is imported: " + nameOfSpec(k.Spec) + " keys are made here"})
+		}
 	default:
 		r.invalid("Origin", "Origin takes Aliyun_KMS or EXTERNAL")
 	}

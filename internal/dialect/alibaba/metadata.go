@@ -50,12 +50,12 @@ func (m *keyMetadata) members(d *document) {
 	d.time("LastRotationDate", m.LastVersionAt)
 	if m.Spec.Sealing() { // an HMAC key's version is named nowhere
 		primary := ""
-		if !m.Primary.IsZero() {
+		if m.State != keys.PendingImport && !m.Primary.IsZero() {
 			primary = VersionName(m.Primary)
 		}
 		d.text("PrimaryKeyVersion", primary)
 	}
-	d.text("MaterialExpireTime", "")
+	d.time("MaterialExpireTime", m.MaterialExpiresAt)
 	var deleteAt time.Time
 	if m.State == keys.PendingDeletion {
 		deleteAt = m.DeleteAt

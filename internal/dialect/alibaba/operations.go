@@ -87,7 +87,7 @@ func (d *Dialect) operations() []dialect.Group {
 }
 
 func (d *Dialect) keyOperations() []dialect.Operation {
-	return append([]dialect.Operation{
+	return []dialect.Operation{
 		op("CreateKey", classManage, keys.CreateKey, d.createKey),
 		op("DescribeKey", classManage, keys.ReadKey, d.describeKey),
 		op("ListKeys", classManage, keys.ListKeys, d.listKeys),
@@ -101,7 +101,10 @@ func (d *Dialect) keyOperations() []dialect.Operation {
 		op("ListKeyVersions", classManage, keys.ListVersions, d.listKeyVersions),
 		op("UpdateRotationPolicy", classManage, keys.SetRotation, d.updateRotationPolicy),
 		op("SetDeletionProtection", classManage, keys.SetProtection, d.setDeletionProtection),
-	}, gaps("key material is made here, not imported", "GetParametersForImport", "ImportKeyMaterial", "DeleteKeyMaterial")...)
+		op("GetParametersForImport", classManage, keys.ReadImportParameters, d.getParametersForImport),
+		op("ImportKeyMaterial", classManage, keys.ImportMaterial, d.importKeyMaterial),
+		op("DeleteKeyMaterial", classManage, keys.DeleteMaterial, d.deleteKeyMaterial),
+	}
 }
 
 func (d *Dialect) cryptoOperations() []dialect.Operation {

@@ -30,6 +30,9 @@ const (
 // default one.
 const useInstance = "instance"
 
+// useImport is the spec of rows that are about a symmetric key of imported material.
+const useImport = "imported"
+
 // tableUsages is the usage of each spec in the table of states.
 func tableUsages() map[string]string {
 	return map[string]string{useSymmetric: usageEncrypt, useSign: usageSign, useEncrypt: usageEncrypt, useMAC: usageMAC}
@@ -48,7 +51,8 @@ func (c *cloud) publicKeyBlob(t testing.TB) string {
 // stateRow is a row of the cloud's table of operations by key state: Enabled, Disabled,
 // PendingDeletion, PendingImport. In params, which have blanks between them, $key, $arn,
 // $version, $alias and $blob stand for the key's own, $new for an alias that is not there,
-// $instance for the vault that is not the default one, $public for a public key.
+// $instance for the vault that is not the default one, $public for a public key, $material for the
+// key's material wrapped to fit an import token, which $token is.
 type stateRow struct {
 	operation, spec, params                   string
 	enabled, disabled, pending, pendingImport string
@@ -88,6 +92,10 @@ var stateTable = []stateRow{
 	{"GenerateMac", useMAC, "KeyId=$key Algorithm=HMAC_SM3 Message=aGk=", ok, isDisabled, isPending, isForImport},
 	{"VerifyMac", useMAC, "KeyId=$key Algorithm=HMAC_SM3 Message=aGk= Mac=aGk=", ok, isDisabled, isPending, isForImport},
 
+	{"GetParametersForImport", useImport, "KeyId=$key WrappingKeySpec=EC_SM2 WrappingAlgorithm=SM2PKE", ok, ok, ok, ok},
+	{"ImportKeyMaterial", useImport, "KeyId=$key EncryptedKeyMaterial=$material ImportToken=$token KeyMaterialExpireUnix=0", ok, ok, wrongState, ok},
+	{"DeleteKeyMaterial", useImport, "KeyId=$key", ok, ok, ok, ok},
+
 	{"TagResource", useSymmetric, `KeyId=$key Tags=[{"TagKey":"a","TagValue":"b"}]`, ok, ok, isPending, ok},
 	{"UntagResource", useSymmetric, `KeyId=$key TagKeys=["z"]`, ok, ok, isPending, ok},
 	{"ListResourceTags", useSymmetric, "KeyId=$key", ok, ok, ok, ok},
@@ -109,16 +117,19 @@ var aDigest = strings.Repeat("A", 43) + "="
 type stage struct {
 	key, version, blob map[string]string // by spec
 	instance, public   string
+	cloud              *cloud
 }
 
 func newStage(t testing.TB, c *cloud, params ...string) *stage {
 	t.Helper()
-	s := &stage{key: map[string]string{}, version: map[string]string{}, blob: map[string]string{}, instance: InstanceName(c.newVault(t, "stage"))}
+	s := &stage{key: map[string]string{}, version: map[string]string{}, blob: map[string]string{}, instance: InstanceName(c.newVault(t, "stage")), cloud: c}
 	s.public = c.publicKeyBlob(t)
 	for spec, usage := range tableUsages() {
 		s.key[spec] = c.newKey(t, append(params, "KeySpec="+spec, "KeyUsage="+usage)...)
 	}
 	s.key[useInstance] = c.newKey(t, append(params, "DKMSInstanceId="+s.instance)...)
+	s.key[useImport] = c.newKey(t, append(params, "Origin=EXTERNAL")...)
+	c.importMaterial(t, s.key[useImport])
 	for spec, key := range s.key {
 		s.version[spec] = c.oneVersion(t, key)
 	}
@@ -134,9 +145,13 @@ func newStage(t testing.TB, c *cloud, params ...string) *stage {
 func (s *stage) params(t testing.TB, row *stateRow, alias, fresh string) []string {
 	t.Helper()
 	key := s.key[row.spec]
+	material, token := "", ""
+	if strings.Contains(row.params, "$token") {
+		material, token = s.cloud.wrapped(t, key)
+	}
 	return strings.Fields(strings.NewReplacer("$key", key, "$arn", KeyARN(testRegion, "1234567890123456", mustID(t, key)),
 		"$version", s.version[row.spec], "$blob", s.blob[row.spec], "$alias", alias, "$new", fresh, "$digest", aDigest,
-		"$instance", s.instance, "$public", s.public).Replace(row.params))
+		"$instance", s.instance, "$public", s.public, "$material", material, "$token", token).Replace(row.params))
 }
 
 // best is the answer in the state that the operation is for.
@@ -168,6 +183,9 @@ func (s *stage) set(t testing.TB, c *cloud, row *stateRow) []string {
 func (s *stage) strike(t testing.TB, c *cloud, row *stateRow) {
 	t.Helper()
 	_ = c.call(t, "DeleteAlias", "AliasName=alias/of-the-stage")
+	if row.operation == "DeleteKeyMaterial" {
+		c.importMaterial(t, s.key[row.spec])
+	}
 	if row.operation == "ScheduleKeyDeletion" || row.operation == "CancelKeyDeletion" {
 		_ = c.call(t, "CancelKeyDeletion", "KeyId="+s.key[row.spec]) // unless it is cancelled, or was refused
 	}
