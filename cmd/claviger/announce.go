@@ -217,5 +217,6 @@ func (d *devServer) reset(ctx context.Context) error {
 	if err := d.node.service.Forget(ctx); err != nil {
 		return err
 	}
+	d.node.oci.Forget()
 	return d.node.openVaults(ctx)
 }

@@ -20,6 +20,7 @@ import (
 
 	"claviger/internal/audit"
 	"claviger/internal/config"
+	"claviger/internal/dialect/oci"
 	"claviger/internal/keys"
 	"claviger/internal/kms"
 	"claviger/internal/seal"
@@ -35,6 +36,8 @@ type devCmd struct {
 	Seed         string   `help:"Begin with the tenants, credentials and keys of this file." placeholder:"FILE"`
 	Limits       string   `help:"Throttle as the clouds do, or not: cloud, off." enum:"cloud,off" default:"off" placeholder:"MODE"`
 	Region       []string `help:"Serve this region too, beside us-ashburn-1/cn-hangzhou: us-phoenix-1, or us-phoenix-1/cn-beijing to say what each cloud calls it. Repeat for more." sep:"none" placeholder:"REGION"`
+	Consistency  string   `help:"Show changes to OCI clients settled, or on their way as Oracle's service does: strict, cloudlike." enum:"strict,cloudlike" default:"strict" placeholder:"MODE"`
+	Chance       uint64   `name:"consistency-seed" help:"What is drawn with --consistency cloudlike: the same requests are answered the same." placeholder:"NUMBER"`
 	RequestHosts []string `help:"Hosts whose pre-authenticated requests may be carried out, such as http://127.0.0.1:9000." placeholder:"HOST"`
 	TLS          bool     `name:"tls" help:"Serve HTTPS, with a certificate of an authority made for this."`
 	LogLevel     string   `help:"What to log: debug, info, warn, error. Refused requests are logged at info." enum:"debug,info,warn,error" default:"info" placeholder:"LEVEL"`
@@ -269,7 +272,8 @@ func (d *devServer) settings(srv *server.Server) settings {
 		hsm:        kms.SoftwareLabelled,
 		tombstones: config.Default().Tombstones.Std(),
 		work:       config.Default().WorkRequests.Std(),
-		virtual:    true, hints: true, quotas: quotas, rates: rates,
+		consistent: oci.Consistency(d.Consistency), chance: d.Chance,
+		virtual: true, hints: true, quotas: quotas, rates: rates,
 		token: d.first.Token, log: d.log, server: srv,
 		backup: kms.BackupConfig{Software: version()},
 		vaults: server.NewPorts(srv, host, first, last, d.front.Scheme()+"://"+bracketed(d.host)),

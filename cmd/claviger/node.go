@@ -43,6 +43,8 @@ type settings struct {
 	hints      bool // refusals are explained to every caller
 	quotas     bool // the cloud's numbers of keys and aliases hold
 	rates      map[string]float64
+	consistent oci.Consistency // what OCI clients see of changes
+	chance     uint64          // what is drawn for it
 	xmlRoot    alibaba.XMLRoot
 	nonces     int    // how many are kept in memory; 0: the service's default
 	token      string // of the admin API
@@ -89,7 +91,8 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 	n.health = server.NewHealth(n.service.Ready, set.log)
 	n.oci = oci.New(oci.Config{
 		Service: n.service, Regions: ociNames, VaultURL: n.vaults.vaultURL, ReplicaURL: n.vaults.replicaURL,
-		Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Hints: set.hints, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
+		Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Hints: set.hints,
+		Consistency: set.consistent, Seed: set.chance, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
 	})
 	n.alibaba = alibaba.New(alibaba.Config{
 		Service: n.service, Regions: alibabaNames, Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics,

@@ -21,6 +21,7 @@ import (
 	"claviger/internal/audit"
 	"claviger/internal/config"
 	"claviger/internal/dialect/alibaba"
+	"claviger/internal/dialect/oci"
 	"claviger/internal/keys"
 	"claviger/internal/kms"
 	"claviger/internal/seal/file"
@@ -97,7 +98,8 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	set := settings{
 		mode: "serve", fleet: fleetOf(cfg), regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(), work: cfg.WorkRequests.Std(),
 		patience: patience(cfg.Server),
-		quotas:   quotas, rates: rates, xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), nonces: cfg.Alibaba.NonceCapacity, token: token, log: log,
+		quotas:   quotas, rates: rates, consistent: oci.Consistency(cfg.OCI.Consistency), chance: cfg.OCI.ConsistencySeed,
+		xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), nonces: cfg.Alibaba.NonceCapacity, token: token, log: log,
 	}
 	tlsConfig, err := serveTLS(cfg, log)
 	if err != nil {

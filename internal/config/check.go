@@ -23,6 +23,7 @@ func (c *Config) check() error {
 	p.need("seal.file", c.Seal.File)
 	p.need("admin.token_file", c.Admin.TokenFile)
 	p.oneOf("limits.mode", c.Limits.Mode, "management", "cloud", "off")
+	p.oneOf("oci.consistency", c.OCI.Consistency, "strict", "cloudlike")
 	p.oneOf("alibaba.xml_root", c.Alibaba.XMLRoot, "operation", "kms", "action")
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "json", "text")

@@ -45,6 +45,7 @@ type Config struct {
 	TLS     TLS      `toml:"tls"`
 	Admin   Admin    `toml:"admin"`
 	Limits  Limits   `toml:"limits"`
+	OCI     OCI      `toml:"oci"`
 	Alibaba Alibaba  `toml:"alibaba"`
 	Objects Objects  `toml:"objects"`
 	Audit   Audit    `toml:"audit"`
@@ -178,6 +179,18 @@ type Limits struct {
 	Connections int `toml:"connections"`
 }
 
+// OCI is what only the OCI dialect can be told.
+type OCI struct {
+	// Consistency says when changes show to OCI clients: "strict" (default), settled in the answer
+	// that says so; or "cloudlike", as in Oracle's service: for a few looks in a state on the way
+	// such as CREATING, in which most operations are refused, and what is new not to everybody at
+	// once. It is for testing clients. What is revoked is revoked at once either way.
+	Consistency string `toml:"consistency"`
+	// ConsistencySeed decides what is drawn with "cloudlike": the same requests in the same order
+	// are answered the same. Default 0.
+	ConsistencySeed uint64 `toml:"consistency_seed"`
+}
+
 // Alibaba is what only the Alibaba dialect can be told.
 type Alibaba struct {
 	// XMLRoot is the root element of XML answers: "operation" (default) is the form that the
@@ -282,6 +295,7 @@ func Default() Config {
 		Vaults:  Vaults{Mode: "ports"},
 		Admin:   Admin{Listen: "127.0.0.1:7440"},
 		Limits:  Limits{Mode: "management", Connections: 4096},
+		OCI:     OCI{Consistency: "strict"},
 		Alibaba: Alibaba{XMLRoot: "operation", NonceCapacity: 4_000_000},
 		Audit:   Audit{SegmentMiB: 64},
 		Log:     Log{Level: "info", Format: "json"},

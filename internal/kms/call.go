@@ -36,6 +36,14 @@ type Call struct {
 	// Admit, when set, is asked after the idempotency check and before everything else: the
 	// dialect's throttle.
 	Admit func() error
+	// Gate, when set, is asked about each thing that an action reads, uses or changes, once the
+	// caller is known to be allowed it and before the lifecycle is looked at: a dialect refuses
+	// there what its cloud would refuse at that moment. It may be asked more than once about the
+	// same thing, on a goroutine of the store, and must not call the service.
+	Gate func(keys.Action, Thing) error
+	// Changed, when set, hears what a mutation did, once it is committed and before it is
+	// answered; not of a repeat that gets the first answer again.
+	Changed func(keys.Action, Thing)
 	// Context is free text for the audit log, with no other effect (OCI loggingContext).
 	Context map[string]string
 
@@ -69,6 +77,31 @@ func (c *Call) hold(e *entry) {
 		return
 	}
 	c.more = append(c.more, e)
+}
+
+// Thing is what an action is about: a vault, a key in it, a version of that; or a vault and its
+// replica. What it is not about is nil. The records belong to the service.
+type Thing struct {
+	Vault   *keys.Vault
+	Replica *keys.Replica
+	Key     *keys.Key
+	Version *keys.Version
+}
+
+func (c *Call) gate(act keys.Action, on Thing) error {
+	if c.Gate == nil {
+		return nil
+	}
+	return c.Gate(act, on)
+}
+
+func (c *Call) changed(act keys.Action, out result) {
+	if u, ok := out.(interface{ unchanged() bool }); c.Changed == nil || ok && u.unchanged() {
+		return
+	}
+	if r := out.records(); r.Vault != nil {
+		c.Changed(act, Thing{Vault: r.Vault, Replica: r.Replica, Key: r.Key, Version: r.Version})
+	}
 }
 
 // KeyRef says which key a request means. Exactly one of ID, Alias and External is set.

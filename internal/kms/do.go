@@ -72,6 +72,8 @@ func do[T result](ctx context.Context, s *Service, c *Call, act keys.Action, pre
 		if err = s.settleFleet(ctx, act, done.revision); err == nil && done.again {
 			t, id := done.out.identity()
 			err = s.repeated(done.ev, t, id)
+		} else if err == nil {
+			c.changed(act, done.out)
 		}
 		return done.out, err
 	}

@@ -132,6 +132,9 @@ func (m *mutation) vaultForKey(id keys.ID) (*keys.Vault, error) {
 	if !m.c.Replica.IsZero() {
 		return nil, readOnly(keys.CreateKey)
 	}
+	if err := m.c.gate(keys.UseVault, Thing{Vault: v}); err != nil {
+		return nil, err
+	}
 	_, err = keys.VaultLifecycle.Step(keys.UseVault, v.Effective(m.now), keys.Active)
 	return v, err
 }

@@ -28,6 +28,7 @@ type located struct {
 	state  keys.State
 	noun   keys.Type // what the request named it by
 
+	call    *Call
 	replica bool // reached through the vault's replica
 }
 
@@ -80,7 +81,7 @@ func locate(l lookup, c *Call, who *identity.Caller, ref KeyRef, now time.Time) 
 	if ref.HideDeleted && (state == keys.Deleted || state == keys.Restoring) {
 		return nil, keys.NotFound(ref.noun())
 	}
-	return &located{key: k, vault: v, grants: grants, state: state, noun: ref.noun(), replica: !c.Replica.IsZero()}, nil
+	return &located{key: k, vault: v, grants: grants, state: state, noun: ref.noun(), call: c, replica: !c.Replica.IsZero()}, nil
 }
 
 func resolve(l lookup, c *Call, tenant keys.ID, ref KeyRef) (keys.ID, error) {
@@ -112,6 +113,9 @@ func (at *located) permit(who *identity.Caller, act keys.Action) (keys.State, er
 	}
 	if at.replica && !keys.ThroughReplica(act) {
 		return "", readOnly(act)
+	}
+	if err := at.call.gate(act, Thing{Vault: at.vault, Key: at.key}); err != nil {
+		return "", err
 	}
 	next, err := keys.KeyLifecycle.Step(act, at.state, at.key.Before)
 	if err == nil && next != at.state && at.vault.State == keys.PendingDeletion {

@@ -126,7 +126,10 @@ type Replicated struct {
 	Vault   *Vault
 	Replica *keys.Replica // which was made, was there already, or was deleted
 	Work    *keys.WorkRequest
+	There   bool // nothing was done: the replica was there already
 }
+
+func (r *Replicated) unchanged() bool { return r.There }
 
 // identity is the vault's once the replica is deleted: the answer to its deletion can be repeated,
 // and the one to its making cannot.
@@ -173,7 +176,7 @@ func (s *Service) CreateReplica(ctx context.Context, c *Call, ref VaultRef, regi
 		case err != nil, there != nil:
 			return v, there, err
 		case endpoint == "" && s.endpoints != nil: // it was there a moment ago
-			return nil, nil, &keys.Error{Kind: keys.KindTransient, Noun: keys.TypeReplica, Action: keys.CreateReplica, Hint: "the vault's replica is just being deleted: try again"}
+			return nil, nil, &keys.Error{Kind: keys.KindTransient, Noun: keys.TypeReplica, State: keys.Deleted, Action: keys.CreateReplica, Hint: "the vault's replica is just being deleted: try again"}
 		}
 		r := &keys.Replica{ID: id, Tenant: v.Tenant, Vault: v.ID, Region: region, Endpoint: endpoint, State: keys.Active, CreatedAt: m.now}
 		v.Replica = id
@@ -205,7 +208,7 @@ func (s *Service) replicate(ctx context.Context, c *Call, act keys.Action, prepa
 			return nil, err
 		}
 		m.ev.Replica, m.ev.Region = r.ID, r.Region
-		out := &Replicated{Vault: viewVault(v, m.now), Replica: r}
+		out := &Replicated{Vault: viewVault(v, m.now), Replica: r, There: act == keys.CreateReplica && r.Revision != m.tx.Revision()}
 		out.Work, err = m.finishedWork(work, v, v.Compartment, keys.WorkResource{
 			Type: keys.TypeVault, ID: v.ID, Vault: v.ID, Region: v.Region, Effect: keys.WorkUpdated,
 		})
@@ -231,6 +234,9 @@ func (m *mutation) replicable(s *Service, ref VaultRef, region keys.Region) (*ke
 		return v, nil, nil
 	}
 	there, err := store.LoadReplica(m.tx, v.Replica)
+	if err == nil {
+		err = m.c.gate(keys.CreateReplica, Thing{Vault: v, Replica: there})
+	}
 	if err == nil && there.Region != region {
 		err = &keys.Error{
 			Kind: keys.KindState, Noun: keys.TypeReplica, State: there.State, Action: keys.CreateReplica,
@@ -254,6 +260,9 @@ func (s *Service) DeleteReplica(ctx context.Context, c *Call, ref VaultRef, regi
 		r, err := m.replicaOf(v)
 		if err == nil && r.Region != region {
 			err = keys.NotFound(keys.TypeReplica)
+		}
+		if err == nil {
+			err = m.c.gate(keys.DeleteReplica, Thing{Vault: v, Replica: r})
 		}
 		if err != nil {
 			return nil, nil, err
@@ -321,6 +330,9 @@ func (s *Service) Replication(ctx context.Context, c *Call, id keys.ID) (*Replic
 		r, err := m.replicaOf(v)
 		if err == nil && (r.ID != id || v.Effective(m.now) == keys.Deleted) {
 			err = keys.NotFound(keys.TypeReplica)
+		}
+		if err == nil {
+			err = c.gate(keys.ReadReplica, Thing{Vault: v, Replica: r})
 		}
 		if err != nil {
 			return nil, err

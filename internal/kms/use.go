@@ -79,6 +79,9 @@ func (u *using) versionFor(at *located, ref VersionRef) (*keys.Version, *engine.
 		return nil, nil, err
 	}
 	u.ev.Version = v.ID
+	if err := u.c.gate(keys.UseVersion, Thing{Vault: at.vault, Key: at.key, Version: v}); err != nil {
+		return nil, nil, err
+	}
 	if _, err := keys.VersionLifecycle.Step(keys.UseVersion, v.Effective(u.now), keys.Enabled); err != nil {
 		return nil, nil, err
 	}

@@ -202,6 +202,9 @@ func (m *mutation) vault(ref VaultRef, act keys.Action) (*keys.Vault, keys.State
 	if m.through != nil && !keys.ThroughReplica(act) {
 		return nil, "", readOnly(act)
 	}
+	if err := m.c.gate(act, Thing{Vault: v, Replica: m.through}); err != nil {
+		return nil, "", err
+	}
 	next, err := keys.VaultLifecycle.Step(act, v.Effective(m.now), keys.Active)
 	return v, next, err
 }

@@ -123,6 +123,9 @@ func (s *Service) Version(ctx context.Context, c *Call, ref KeyRef, vref Version
 			return nil, err
 		}
 		m.ev.Version = v.ID
+		if err := c.gate(keys.ReadVersion, Thing{Vault: at.vault, Key: at.key, Version: v}); err != nil {
+			return nil, err
+		}
 		return viewVersion(v, at.view(m.now), m.now), nil
 	})
 }
@@ -206,6 +209,9 @@ func (s *Service) changeVersion(ctx context.Context, c *Call, ref KeyRef, vref V
 			return nil, err
 		}
 		m.ev.Version = v.ID
+		if err := c.gate(act, Thing{Vault: at.vault, Key: at.key, Version: v}); err != nil {
+			return nil, err
+		}
 		key := viewKey(at.key, at.vault, m.now)
 		if err := m.match(viewVersion(v, key, m.now).ETag); err != nil {
 			return nil, err

@@ -50,6 +50,7 @@ type Options struct {
 	TLS    bool
 
 	Regions []string // further ones, as --region takes them
+	Chance  string   // seed of --consistency cloudlike; empty for strict
 }
 
 func (o Options) args(ready string) []string {
@@ -65,6 +66,9 @@ func (o Options) args(ready string) []string {
 	}
 	if o.TLS {
 		args = append(args, "--tls")
+	}
+	if o.Chance != "" {
+		args = append(args, "--consistency", "cloudlike", "--consistency-seed", o.Chance)
 	}
 	for _, r := range o.Regions {
 		args = append(args, "--region", r)

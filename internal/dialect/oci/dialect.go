@@ -26,6 +26,10 @@ type Config struct {
 	Metrics    dialect.Metrics  // nil: nobody listens
 	Limiter    *dialect.Limiter // nil: no request is throttled; see [CloudRates]
 	Hints      bool             // show hints to every caller, not only to admins
+	// Consistency says when changes show, and Seed what is drawn where that takes chance; the same
+	// requests in the same order are answered the same. "" is [Strict].
+	Consistency Consistency
+	Seed        uint64
 	// SoftwareHSM tells that keys of protection HSM are kept in software: answers about them
 	// then carry [dialect.ProtectionHeader].
 	SoftwareHSM bool
@@ -38,6 +42,8 @@ type Dialect struct {
 	namer   *Namer
 	profile *keys.Profile
 	router  *router
+
+	settling *settling // nil: every change is settled when it is answered
 }
 
 // New makes the dialect.
@@ -48,6 +54,9 @@ func New(cfg Config) *Dialect {
 		table = append(table, s.operations...)
 	}
 	d.router = newRouter(table)
+	if cfg.Consistency == Cloudlike {
+		d.settling = newSettling(cfg.Service.Now, cfg.Seed)
+	}
 	return d
 }
 
@@ -79,6 +88,14 @@ func (d *Dialect) handler(region keys.Region, vault, replica keys.ID) http.Handl
 		Log:     d.cfg.Log,
 		Metrics: d.cfg.Metrics,
 		Hints:   d.cfg.Hints,
+	}
+}
+
+// Forget settles every change that is shown on its way, and begins the sequence of the seed anew:
+// the records are others now.
+func (d *Dialect) Forget() {
+	if d.settling != nil {
+		d.settling.forget()
 	}
 }
 

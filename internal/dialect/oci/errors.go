@@ -76,9 +76,9 @@ var errorTable = []row{
 
 	{kind: keys.KindReadOnly, status: http.StatusForbidden, code: "NotAllowed", text: "The vault is a replica: the operation must be sent to the vault's own region"},
 	{kind: keys.KindTransient, status: http.StatusConflict, code: codeTransient, text: "The {noun} is in lifecycle state {state}, which is about to change; try again"},
+	{kind: keys.KindState, state: keys.Restoring, status: http.StatusConflict, code: codeTransient, text: "The {noun} is in lifecycle state {state}, which is about to change; try again"},
 	{kind: keys.KindState, noun: keys.TypeReplica, status: http.StatusConflict, code: codeConflict, text: "The vault has a replica in another region"},
 	{kind: keys.KindState, noun: keys.TypeVault, state: keys.Active, action: keys.ScheduleVaultDeletion, status: http.StatusConflict, code: codeConflict, text: "The vault holds a key whose deletion is scheduled for a later time"},
-	{kind: keys.KindState, state: keys.Restoring, status: http.StatusConflict, code: codeTransient, text: textState},
 	{kind: keys.KindState, state: keys.Deleted, crypto: true, status: http.StatusNotFound, code: codeUnknown, text: textCryptoNotFound},
 	{kind: keys.KindState, status: http.StatusConflict, code: codeConflict, text: textState},
 	{kind: keys.KindPrimary, status: http.StatusConflict, code: codeConflict, text: textCurrent},

@@ -65,6 +65,7 @@ func (d *Dialect) key(ctx context.Context, k *kms.Key, err error) (one, error) {
 	if err != nil {
 		return one{}, err
 	}
+	k = d.settling.key(k)
 	sh, _ := shapeOf(k.Spec)
 	model := keyModel{
 		ID: d.namer.KeyName(&k.Key), CompartmentID: compartment, VaultID: d.namer.VaultName(&k.InVault), DisplayName: displayName(&k.Key),
@@ -162,6 +163,10 @@ func (d *Dialect) listKeys(ctx context.Context, c *kms.Call, q *listKeysRequest)
 	out := page[keySummary]{next: list.Next}
 	names := d.compartments(ctx)
 	for _, k := range list.Items {
+		if !d.settling.listed(k.ID, k.State) {
+			continue
+		}
+		k = d.settling.key(k)
 		compartment, err := names.name(k.Tenant, k.Compartment)
 		if err != nil {
 			return out, err

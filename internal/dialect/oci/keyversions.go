@@ -62,6 +62,7 @@ func (d *Dialect) version(ctx context.Context, v *kms.Version, err error) (one, 
 	if err != nil {
 		return one{}, err
 	}
+	v = d.settling.version(v)
 	s := d.versionSummary(v, compartment)
 	model := keyVersionModel{
 		ID: s.ID, CompartmentID: s.CompartmentID, TimeCreated: s.TimeCreated, VaultID: s.VaultID, KeyID: s.KeyID, IsPrimary: !v.OfKey.Through,
@@ -176,6 +177,10 @@ func (d *Dialect) listKeyVersions(ctx context.Context, c *kms.Call, q *listVersi
 	out := page[keyVersionSummary]{next: list.Next}
 	names := d.compartments(ctx)
 	for _, v := range list.Items {
+		if !d.settling.listed(v.ID, v.State) {
+			continue
+		}
+		v = d.settling.version(v)
 		compartment, err := names.name(v.Tenant, v.OfKey.Compartment)
 		if err != nil {
 			return out, err

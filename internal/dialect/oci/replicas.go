@@ -158,9 +158,23 @@ func (d *Dialect) listVaultReplicas(ctx context.Context, c *kms.Call, q *listRep
 	}
 	out := page[replicaSummary]{etag: v.ETag}
 	for _, r := range replicas {
-		out.items = append(out.items, d.replicaSummary(&r.Replica, "CREATED"))
+		status := "CREATED"
+		if !d.replicaListed(&r.Replica) {
+			status = string(creating)
+		}
+		out.items = append(out.items, d.replicaSummary(&r.Replica, status))
+	}
+	if r := d.settling.left(v.ID); r != nil && len(out.items) == 0 {
+		out.items = append(out.items, d.replicaSummary(r, string(deleting)))
 	}
 	return out, nil
+}
+
+// replicaListed reports whether a replica is there for everybody already, by one more look at it.
+func (d *Dialect) replicaListed(r *keys.Replica) bool {
+	d.settling.listed(r.ID, r.State)
+	state, _ := d.settling.shown(r.ID, r.State)
+	return state == r.State
 }
 
 func (d *Dialect) replicaSummary(r *keys.Replica, status string) replicaSummary {
@@ -195,5 +209,9 @@ func (d *Dialect) getReplicationStatus(ctx context.Context, c *kms.Call, q *repl
 	if err != nil {
 		return one{}, err
 	}
-	return one{etag: r.ETag, body: replicationStatus{[]regionStatus{{Region: d.namer.Region(r.Region), Status: "REPLICATED"}}}}, nil
+	status := "REPLICATED"
+	if state, _ := d.settling.shown(r.ID, r.State); state != r.State {
+		status = "REPLICATING"
+	}
+	return one{etag: r.ETag, body: replicationStatus{[]regionStatus{{Region: d.namer.Region(r.Region), Status: status}}}}, nil
 }

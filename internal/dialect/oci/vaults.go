@@ -52,6 +52,7 @@ func (d *Dialect) vault(ctx context.Context, v *kms.Vault, err error) (one, erro
 	if err != nil {
 		return one{}, err
 	}
+	v = d.settling.vault(v)
 	model := vaultModel{
 		vaultSummary: d.vaultSummary(v, compartment), WrappingKeyID: d.namer.wrappingKeyName(&v.Vault),
 		ReplicaDetails: replicaOf(&v.Vault), IsPrimary: v.Through == nil, IsVaultReplicable: true,
@@ -130,6 +131,10 @@ func (d *Dialect) listVaults(ctx context.Context, c *kms.Call, q *listVaultsRequ
 	out := page[vaultSummary]{next: list.Next}
 	names := d.compartments(ctx)
 	for _, v := range list.Items {
+		if !d.settling.listed(v.ID, v.State) || (v.Through != nil && !d.replicaListed(v.Through)) {
+			continue
+		}
+		v = d.settling.vault(v)
 		compartment, err := names.name(v.Tenant, v.Compartment)
 		if err != nil {
 			return out, err

@@ -96,6 +96,7 @@ func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
 		}
 		return &keys.Error{Kind: keys.KindNotFound, Hint: hint}
 	}
+	w.d.settling.watch(&x.Call)
 	if l := w.d.cfg.Limiter; l != nil && x.Op.Class != unlimited {
 		tenant, class := x.Call.Who.Tenant, x.Op.Class
 		x.Call.Admit = func() error { return l.Admit(tenant, class) }
