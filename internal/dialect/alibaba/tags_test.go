@@ -3,6 +3,7 @@
 package alibaba
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -205,19 +206,30 @@ func TestListTagResources(t *testing.T) {
 		t.Helper()
 		var out []string
 		token := ""
-		for page := 1; ; page++ {
+		for pageNumber := 1; ; pageNumber++ {
 			r := c.callTags(t, "ListTagResources", params+"&NextToken="+token)
 			if r.code() != ok || !r.has("TagResources.TagResource") || !r.has("NextToken") {
 				t.Fatalf("%s: %s", params, r)
 			}
-			n := 0
-			for ; r.at(fmt.Sprintf("TagResources.TagResource.%d.ResourceType", n)) == "key"; n++ {
-				at := fmt.Sprintf("TagResources.TagResource.%d.", n)
-				out = append(out, r.at(at+"ResourceId")+" "+r.at(at+"TagKey")+"="+r.at(at+"TagValue"))
+			var page struct {
+				TagResources struct {
+					TagResource []struct{ ResourceId, ResourceType, TagKey, TagValue string }
+				}
+				NextToken string
 			}
-			if token = r.at("NextToken"); token == "" {
-				if page != pages {
-					t.Errorf("%s: %d pages, want %d", params, page, pages)
+			if err := json.Unmarshal([]byte(r.body), &page); err != nil {
+				t.Fatal(err)
+			}
+			n := len(page.TagResources.TagResource)
+			for _, row := range page.TagResources.TagResource {
+				if row.ResourceType != "key" {
+					t.Errorf("%s: %+v", params, row)
+				}
+				out = append(out, row.ResourceId+" "+row.TagKey+"="+row.TagValue)
+			}
+			if token = page.NextToken; token == "" {
+				if pageNumber != pages {
+					t.Errorf("%s: %d pages, want %d", params, pageNumber, pages)
 				}
 				return out
 			}
