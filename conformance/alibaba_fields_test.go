@@ -3,6 +3,10 @@
 package conformance
 
 import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
@@ -92,6 +96,41 @@ func (s *fieldsScene) exporting(params alibaba.Params) alibaba.Params {
 	return out
 }
 
+// forImport makes a key whose material is to come.
+func (s *fieldsScene) forImport() string {
+	return s.must(s.t, "CreateKey", alibaba.Params{"Origin": "EXTERNAL"}).KeyMetadata.KeyID
+}
+
+// importing brings a key's material, for a day.
+func (s *fieldsScene) importing(key string) alibaba.Params {
+	reply := s.must(s.t, "GetParametersForImport", alibaba.Params{
+		"KeyId": key, "WrappingKeySpec": "RSA_2048", "WrappingAlgorithm": "RSAES_OAEP_SHA_256",
+	})
+	der, err := base64.StdEncoding.DecodeString(reply.PublicKey)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	public, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	wrapped, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, public.(*rsa.PublicKey), make([]byte, 32), nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return alibaba.Params{
+		"KeyId": key, "EncryptedKeyMaterial": base64.StdEncoding.EncodeToString(wrapped), "ImportToken": reply.ImportToken,
+		"KeyMaterialExpireUnix": int(s.server.Admin.Now(s.t).Add(day).Unix()),
+	}
+}
+
+// imported is a key whose material came from outside.
+func (s *fieldsScene) imported() string {
+	key := s.forImport()
+	s.must(s.t, "ImportKeyMaterial", s.importing(key))
+	return key
+}
+
 // on names the resources of the newer operations on tags.
 func (s *fieldsScene) on(params alibaba.Params) alibaba.Params {
 	out := alibaba.Params{"RegionId": s.server.Ready.Alibaba.RegionID, "ResourceType": "key", "ResourceId": []string{s.key}}
@@ -136,6 +175,7 @@ func fieldCalls() []fieldCall {
 		}},
 		{"DescribeKey", byKey},
 		{"DescribeKey", func(s *fieldsScene) alibaba.Params { return alibaba.Params{"KeyId": s.scheduled()} }},
+		{"DescribeKey", func(s *fieldsScene) alibaba.Params { return alibaba.Params{"KeyId": s.imported()} }},
 		{"ListKeys", nothing},
 		{"DisableKey", byKey},
 		{"EnableKey", byKey},
@@ -158,6 +198,12 @@ func fieldCalls() []fieldCall {
 		{"UpdateRotationPolicy", func(s *fieldsScene) alibaba.Params {
 			return alibaba.Params{"KeyId": s.key, "EnableAutomaticRotation": true, "RotationInterval": "60d"}
 		}},
+
+		{"GetParametersForImport", func(s *fieldsScene) alibaba.Params {
+			return alibaba.Params{"KeyId": s.forImport(), "WrappingKeySpec": "RSA_2048", "WrappingAlgorithm": "RSAES_PKCS1_V1_5"}
+		}},
+		{"ImportKeyMaterial", func(s *fieldsScene) alibaba.Params { return s.importing(s.forImport()) }},
+		{"DeleteKeyMaterial", func(s *fieldsScene) alibaba.Params { return alibaba.Params{"KeyId": s.imported()} }},
 
 		{"Encrypt", func(s *fieldsScene) alibaba.Params { return alibaba.Params{"KeyId": s.key, "Plaintext": "QQ=="} }},
 		{"Decrypt", func(s *fieldsScene) alibaba.Params { return alibaba.Params{"CiphertextBlob": s.blob} }},
@@ -227,15 +273,13 @@ func notApplicable() map[string]string {
 		noContract = "an instance is not bought: it has no specification, quotas and end"
 		noGateway  = "an instance has no gateway and no authority of its own"
 		ofOther    = "one model for two operations: the other one's field"
-		imported   = "key material is not imported here"
 		described  = "shown by DescribeKey only, as the cloud does"
 	)
 	out := map[string]string{
 		"CreateKey.KeyMetadata.DeleteDate":                    "a new key is not scheduled for deletion",
-		"CreateKey.KeyMetadata.MaterialExpireTime":            imported,
+		"CreateKey.KeyMetadata.MaterialExpireTime":            "a new key has no imported material",
 		"CreateKey.KeyMetadata.DeletionProtection":            described,
 		"CreateKey.KeyMetadata.DeletionProtectionDescription": described,
-		"DescribeKey.KeyMetadata.MaterialExpireTime":          imported,
 	}
 	for field, reason := range map[string]string{
 		"BindVpcs": noNetworks, "VpcId": noNetworks, "VpcNum": noNetworks, "VswitchIds": noNetworks, "ZoneIds": noNetworks,

@@ -107,6 +107,7 @@ type Reply struct {
 	Plaintext      string      `json:"Plaintext"`
 	CiphertextBlob string      `json:"CiphertextBlob"`
 	PublicKey      string      `json:"PublicKey"`
+	ImportToken    string      `json:"ImportToken"`
 	Value          any         `json:"Value"` // a signature (string) or whether one or a MAC is valid (bool)
 	ExportedKey    string      `json:"ExportedDataKey"`
 	Algorithm      string      `json:"Algorithm"`
