@@ -4,7 +4,7 @@ package kms_test
 
 import (
 	"context"
-	"crypto/md5" //nolint:gosec // the API's checksum
+	"crypto/md5"
 	"encoding/base64"
 	"fmt"
 	"io/fs"
@@ -50,7 +50,7 @@ func (w *world) object(t *testing.T, name string) []byte {
 }
 
 func fromFile(argument string, content []byte) string {
-	sum := md5.Sum(content) //nolint:gosec // as above
+	sum := md5.Sum(content)
 	return fmt.Sprintf("restore_from_file {\n  %s = %q\n  content_length = \"%d\"\n  content_md5 = %q\n}\n",
 		argument, base64.StdEncoding.EncodeToString(content), len(content), base64.StdEncoding.EncodeToString(sum[:]))
 }
