@@ -4,6 +4,7 @@ package kms
 
 import (
 	"context"
+	"time"
 
 	"claviger/internal/keys"
 	"claviger/internal/objects"
@@ -104,3 +105,15 @@ func (s *Service) StageRows(n int) { s.stageRows = n }
 
 // SetObjects exchanges the object storage.
 func (s *Service) SetObjects(o *objects.Storage) { s.objects = o }
+
+// HoldRenewals runs f while the node renews nothing.
+func (s *Service) HoldRenewals(f func()) {
+	s.fleet.mu.Lock()
+	defer s.fleet.mu.Unlock()
+	f()
+}
+
+// SilentNode is a node that has followed nothing yet.
+func SilentNode(id keys.ID, lease time.Duration) store.Node {
+	return store.Node{ID: id, Name: "silent", StartedAt: time.Unix(1, 0), RenewedAt: time.Unix(1, 0), Renewals: 1, Lease: lease}
+}

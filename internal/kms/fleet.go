@@ -223,15 +223,18 @@ func (f *fleet) settle(ctx context.Context, revision int64) error {
 		since    time.Duration
 	}
 	seen := map[keys.ID]sight{}
+	failing := f.Boot()
 	for {
 		nodes, err := f.look(ctx)
-		if err != nil {
+		if err == nil {
+			failing = f.Boot()
+		} else if ctx.Err() != nil || f.Boot()-failing > f.Lease+f.Margin {
 			return &keys.Error{
 				Kind: keys.KindUnavailable, Err: fmt.Errorf("wait for the other nodes: %w", err),
 				Hint: "the change is made, but another node may not know of it yet: repeat the request, with its retry token where it has one",
 			}
 		}
-		now, behind := f.Boot(), false
+		now, behind := f.Boot(), err != nil
 		for _, n := range nodes {
 			if n.ID == f.me.ID || n.Watermark >= revision {
 				continue

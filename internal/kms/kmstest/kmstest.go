@@ -108,11 +108,15 @@ type Option func(*options)
 
 type options struct {
 	dir    string
+	store  store.Store
 	change []func(*kms.Config)
 }
 
 // InDir keeps the store in a directory instead of in memory.
 func InDir(dir string) Option { return func(o *options) { o.dir = dir } }
+
+// On keeps the records in a store that the test has opened, and that is closed with the World.
+func On(s store.Store) Option { return func(o *options) { o.store = s } }
 
 // With changes the service's configuration.
 func With(change func(*kms.Config)) Option {
@@ -135,8 +139,10 @@ func New(t testing.TB, opts ...Option) *World {
 	ctx := context.Background()
 	w.storeOptions = sqlstore.Options{Memory: o.dir == "", Dir: o.dir, Create: true, Log: slog.New(slog.DiscardHandler)}
 	var err error
-	if w.Store, err = sqlstore.OpenSQLite(ctx, w.storeOptions); err != nil {
-		t.Fatalf("open store: %v", err)
+	if w.Store = o.store; w.Store == nil {
+		if w.Store, err = sqlstore.OpenSQLite(ctx, w.storeOptions); err != nil {
+			t.Fatalf("open store: %v", err)
+		}
 	}
 	root, err := seal.NewMemory(rand.Reader)
 	if err != nil {

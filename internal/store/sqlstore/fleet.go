@@ -45,6 +45,7 @@ func (f *fleet) Renew(ctx context.Context, me store.Node) (head int64, nodes []s
 		(*idCol)(&me.ID), me.Name, (*timeCol)(&me.StartedAt), (*timeCol)(&me.RenewedAt), me.Renewals, me.Watermark, (*durationCol)(&me.Lease),
 	}
 	err = f.with(ctx, func(s *session) error {
+		nodes = nil
 		return s.each(ctx, renewNode, args, func(rows *sql.Rows) error {
 			var n store.Node
 			var name sql.NullString
@@ -90,24 +91,31 @@ func (f *fleet) Leave(ctx context.Context, ids ...keys.ID) error {
 	})
 }
 
-// with runs fn on the fleet's connection, which a failure ends.
+// with runs fn on the fleet's connection, which a failure ends. One that broke while nobody used it
+// is replaced.
 func (f *fleet) with(ctx context.Context, fn func(*session) error) (err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.session == nil {
-		if f.session, err = newSession(ctx, f.store.committer.db); err != nil {
-			f.session = nil
+	for {
+		used := f.session != nil
+		if !used {
+			if f.session, err = newSession(ctx, f.store.committer.db); err != nil {
+				f.session = nil
+				return err
+			}
+		}
+		if err = fn(f.session); err == nil {
+			err = replicated(f.session)
+		}
+		if err == nil {
+			return nil
+		}
+		f.session.discard()
+		f.session = nil
+		if !used || !f.store.engine.again(err) || ctx.Err() != nil {
 			return err
 		}
 	}
-	if err = fn(f.session); err == nil {
-		err = replicated(f.session)
-	}
-	if err != nil {
-		f.session.discard()
-		f.session = nil
-	}
-	return err
 }
 
 func (f *fleet) close() {
