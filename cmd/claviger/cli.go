@@ -47,6 +47,7 @@ type commands struct {
 	Backup      backupCmd      `cmd:"" help:"Look into backups of keys and vaults."`
 	Clock       clockCmd       `cmd:"" help:"Show the clock; in dev also move it."`
 	Events      eventsCmd      `cmd:"" help:"Show what is scheduled."`
+	Nodes       nodesCmd       `cmd:"" help:"Show the nodes that share the database."`
 	Reset       resetCmd       `cmd:"" help:"Take a dev server back to its first state."`
 }
 

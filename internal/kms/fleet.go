@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"claviger/internal/identity"
 	"claviger/internal/keys"
 	"claviger/internal/store"
 )
@@ -314,19 +315,23 @@ func (s *Service) settleFleet(ctx context.Context, act keys.Action, revision int
 	return s.fleet.settle(ctx, revision)
 }
 
+// Node is one of the processes that serve from a shared store.
+type Node = store.Node
+
 // Nodes lists the processes that serve from the store, and how far it has come; none where this
 // process alone has it.
-func (s *Service) Nodes(ctx context.Context) (head int64, nodes []store.Node, err error) {
-	if s.fleet == nil {
-		return 0, nil, nil
+func (s *Service) Nodes(ctx context.Context, c *Call) (head int64, nodes []Node, err error) {
+	if s.fleet != nil {
+		if nodes, err = s.fleet.look(ctx); err != nil {
+			return 0, nil, &keys.Error{Kind: keys.KindUnavailable, Err: err}
+		}
 	}
-	if nodes, err = s.fleet.look(ctx); err != nil {
-		return 0, nil, &keys.Error{Kind: keys.KindUnavailable, Err: err}
-	}
-	err = s.store.View(ctx, func(tx store.Tx) error {
-		h, err := tx.Head()
-		head = h.Revision
-		return err
+	head, err = read(ctx, s, c, keys.ReadIdentity, func(m *mutation) (int64, error) {
+		if err := m.may(keys.ReadIdentity, identity.Resource{}); err != nil {
+			return 0, err
+		}
+		h, err := m.tx.Head()
+		return h.Revision, err
 	})
 	return head, nodes, err
 }

@@ -5,7 +5,6 @@ package kms_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 	"sync"
@@ -169,7 +168,7 @@ func (n *nodes) looked(t *testing.T, times int64) {
 
 func (n *nodes) renewals(t *testing.T) int64 {
 	t.Helper()
-	_, all, err := n.other.Nodes(t.Context())
+	_, all, err := n.other.Nodes(t.Context(), n.System("nodes"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -285,7 +284,7 @@ func testFleetLeave(t *testing.T, server *pgtest.Server) {
 	if err := change(t, n.World, k.ID, keys.DisableKey); err != nil {
 		t.Error(err)
 	}
-	_, all, err := n.Nodes(t.Context())
+	_, all, err := n.Nodes(t.Context(), n.System("nodes"))
 	if err != nil || len(all) != 1 || all[0].Name != "first" {
 		t.Errorf("nodes after one left: %v, %v", all, err)
 	}
@@ -322,5 +321,5 @@ func testFleetAway(t *testing.T) {
 		t.Error(err)
 	}
 	_, err := encrypt(t, n.other, k.ID)
-	want(t, fmt.Sprint("after Disable"), err, keys.KindState)
+	want(t, "after Disable", err, keys.KindState)
 }

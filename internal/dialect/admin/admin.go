@@ -106,6 +106,7 @@ func (a *API) Operations() []dialect.Operation {
 		dialect.Op("GetInfo", "GET "+p+"/info", "", keys.ReadIdentity, a.info),
 		dialect.Op("GetClock", "GET "+p+"/clock", "", keys.ReadIdentity, a.clock),
 		dialect.Op("MoveClock", "POST "+p+"/clock", "", keys.ManageIdentity, a.moveClock),
+		dialect.Op("ListNodes", "GET "+p+"/nodes", "", keys.ReadIdentity, a.nodes),
 		dialect.Op("ListEvents", "GET "+p+"/events", "", keys.ReadIdentity, a.events),
 		dialect.Op("Reset", "POST "+p+"/reset", "", keys.ManageIdentity, a.reset),
 

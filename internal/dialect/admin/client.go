@@ -143,6 +143,12 @@ func (c *Client) Events(ctx context.Context, limit int) ([]Event, error) {
 	return page.Items, err
 }
 
+// Nodes lists the processes that serve from a shared database.
+func (c *Client) Nodes(ctx context.Context) ([]Node, error) {
+	page, err := get[List[Node]](ctx, c, "/nodes")
+	return page.Items, err
+}
+
 // Keys lists keys; empty arguments select all.
 func (c *Client) Keys(ctx context.Context, tenant, vault string) ([]Key, error) {
 	return all[Key](ctx, c, "/keys", query("tenant", tenant, "vault", vault))

@@ -276,3 +276,13 @@ type Problem struct {
 	Code    string `json:"code"`
 	Message string `json:"message"`
 }
+
+// Node is a process that serves from a database which several share.
+type Node struct {
+	ID        string    `json:"id"` // of this run of the process
+	Name      string    `json:"name"`
+	StartedAt time.Time `json:"startedAt"`
+	RenewedAt time.Time `json:"renewedAt"` // by its own clock
+	Lease     string    `json:"lease"`     // how long it serves from memory without hearing from the database
+	Lag       int64     `json:"lag"`       // changes that it has not followed yet
+}
