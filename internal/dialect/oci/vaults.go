@@ -57,7 +57,7 @@ func (d *Dialect) vault(ctx context.Context, v *kms.Vault, err error) (one, erro
 		vaultSummary: d.vaultSummary(v, compartment), WrappingKeyID: d.namer.wrappingKeyName(&v.Vault),
 		ReplicaDetails: replicaOf(&v.Vault), IsPrimary: v.Through == nil, IsVaultReplicable: true,
 	}
-	if v.State == keys.PendingDeletion || v.State == keys.Deleted {
+	if v.State != keys.Active && v.State != keys.Restoring {
 		model.TimeOfDeletion = deletionTime(v.DeleteAt)
 	}
 	if !v.RestoredFrom.IsZero() {
