@@ -230,7 +230,11 @@ func (d *devServer) tls() (*tls.Config, error) {
 	if d.ca, err = openCA(d.dir, d.start); err != nil {
 		return nil, err
 	}
-	return d.ca.server(d.host, d.start)
+	c, err := d.ca.server(d.host, d.start)
+	if err != nil {
+		return nil, err
+	}
+	return c, server.AskClients(c, d.ca.file)
 }
 
 // loadState reads what an earlier run with the same data told; fresh means that there was none.
@@ -272,6 +276,7 @@ func (d *devServer) settings(srv *server.Server) settings {
 		hsm:        kms.SoftwareLabelled,
 		tombstones: config.Default().Tombstones.Std(),
 		work:       config.Default().WorkRequests.Std(),
+		mutualTLS:  d.TLS,
 		consistent: oci.Consistency(d.Consistency), chance: d.Chance,
 		virtual: true, hints: true, quotas: quotas, rates: rates,
 		token: d.first.Token, log: d.log, server: srv,

@@ -48,6 +48,7 @@ type settings struct {
 	xmlRoot    alibaba.XMLRoot
 	nonces     int    // how many are kept in memory; 0: the service's default
 	token      string // of the admin API
+	mutualTLS  bool   // clients are asked for certificates
 	log        *slog.Logger
 
 	store store.Store
@@ -92,7 +93,7 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 	n.oci = oci.New(oci.Config{
 		Service: n.service, Regions: ociNames, VaultURL: n.vaults.vaultURL, ReplicaURL: n.vaults.replicaURL,
 		Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Hints: set.hints,
-		Consistency: set.consistent, Seed: set.chance, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
+		Consistency: set.consistent, Seed: set.chance, SoftwareHSM: set.hsm == kms.SoftwareLabelled, MutualTLS: set.mutualTLS,
 	})
 	n.alibaba = alibaba.New(alibaba.Config{
 		Service: n.service, Regions: alibabaNames, Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics,

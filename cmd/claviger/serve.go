@@ -105,6 +105,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	if err != nil {
 		return nil, err
 	}
+	set.mutualTLS = cfg.TLS.ClientCAFile != ""
 	set.server = server.New(serverOptions(*cfg, tlsConfig, log))
 	undo.add(func() error { return set.server.Shutdown(ended()) })
 	if set.vaults, err = serveVaults(cfg, set.server); err != nil {
@@ -178,7 +179,11 @@ func serveTLS(cfg *config.Config, log *slog.Logger) (*tls.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cert.Config(), nil
+	c := cert.Config()
+	if cfg.TLS.ClientCAFile != "" {
+		err = server.AskClients(c, cfg.TLS.ClientCAFile)
+	}
+	return c, err
 }
 
 func serveVaults(cfg *config.Config, srv *server.Server) (server.Vaults, error) {

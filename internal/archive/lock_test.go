@@ -185,6 +185,7 @@ var notCarried = map[string]string{
 	"Fingerprint":   "it travels in Record.Fingerprint",
 	"KEKGeneration": "it is the sealed material's",
 	"Erased":        "it follows from the versions",
+	"Fleet":         "it goes with the endpoint, which may become another",
 	"Replica":       "it is a vault of its own making, and is made again where it is wanted",
 }
 

@@ -51,6 +51,9 @@ func (c *Config) check() error {
 	if (c.TLS.CertFile == "") != (c.TLS.KeyFile == "") {
 		p.add("tls", "needs both cert_file and key_file, or neither")
 	}
+	if c.TLS.ClientCAFile != "" && c.TLS.CertFile == "" {
+		p.add("tls.client_ca_file", "needs cert_file: only over TLS can clients show certificates")
+	}
 	p.positive("server.upload_mib", c.Server.UploadMiB)
 	if c.Server.SpoolMiB < c.Server.UploadMiB {
 		p.add("server.spool_mib", "is less than server.upload_mib: no upload of that size could be taken")

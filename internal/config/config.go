@@ -151,6 +151,11 @@ type TLS struct {
 	CertFile string `toml:"cert_file"`
 	// KeyFile is the certificate's private key in PEM.
 	KeyFile string `toml:"key_file"`
+	// ClientCAFile is a PEM file with the authorities of clients' certificates, read at start. With
+	// it every listener asks clients for a certificate: one that is shown must be of these
+	// authorities, and one that shows none is served too. Requests are signed all the same. OCI
+	// vaults can be registered for mutual TLS only with it. Default: clients are not asked.
+	ClientCAFile string `toml:"client_ca_file"`
 }
 
 // Admin is the listener of the admin API and of /metrics. It uses the certificate of [TLS] if
@@ -361,7 +366,7 @@ func Decode(r io.Reader, v any) error {
 // resolve makes paths absolute and fills the defaults that depend on other fields.
 func (c *Config) resolve(dir string) {
 	for _, p := range []*string{
-		&c.Data, &c.Store.PasswordFile, &c.Seal.File, &c.TLS.CertFile, &c.TLS.KeyFile, &c.Admin.TokenFile, &c.Audit.Dir,
+		&c.Data, &c.Store.PasswordFile, &c.Seal.File, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.ClientCAFile, &c.Admin.TokenFile, &c.Audit.Dir,
 		&c.Objects.Dir, &c.Objects.CredentialsFile, &c.Objects.CAFile, &c.Server.SpoolDir, &c.Backup.IdentityFile,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {

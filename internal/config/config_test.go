@@ -55,8 +55,8 @@ func TestDefaults(t *testing.T) {
 
 func TestDefaultsWithTLS(t *testing.T) {
 	t.Parallel()
-	c := read(t, least+"[tls]\ncert_file = \"/c.pem\"\nkey_file = \"k.pem\"\n")
-	if c.TLS.CertFile != "/c.pem" || c.TLS.KeyFile != "/etc/claviger/k.pem" {
+	c := read(t, least+"[tls]\ncert_file = \"/c.pem\"\nkey_file = \"k.pem\"\nclient_ca_file = \"ca.pem\"\n")
+	if c.TLS.CertFile != "/c.pem" || c.TLS.KeyFile != "/etc/claviger/k.pem" || c.TLS.ClientCAFile != "/etc/claviger/ca.pem" {
 		t.Errorf("paths are %+v: an absolute one must stay, a relative one is below the file's directory", c.TLS)
 	}
 	if c.Regions[0].Advertise != "https://127.0.0.1:7443" || c.Vaults.Advertise != "https://127.0.0.1" {
@@ -96,6 +96,7 @@ func TestRefusals(t *testing.T) {
 		"no region":               {`name = "home"`, ``, "region[0].name: is required"},
 		"region with a space":     {`name = "home"`, `name = "my home"`, "region[0].name"},
 		"admin in the open":       {`admin.token_file`, "admin.listen = \"0.0.0.0:7440\"\nadmin.token_file", "admin.listen"},
+		"clients' without ours":   {`admin.token_file`, "tls.client_ca_file = \"c.pem\"\nadmin.token_file", "tls.client_ca_file: needs cert_file"},
 		"half a certificate":      {`admin.token_file`, "tls.cert_file = \"c.pem\"\nadmin.token_file", "tls: needs both"},
 		"another limit":           {`admin.token_file`, "limits.mode = \"some\"\nadmin.token_file", "limits.mode"},
 		"negative rate":           {`admin.token_file`, "limits.rates = { \"oci/mgmt-write\" = -1 }\nadmin.token_file", "limits.rates.oci/mgmt-write"},

@@ -61,6 +61,7 @@ type Vault struct {
 	State                   State     // as stored; see Effective
 	DeleteAt                time.Time // while RESTORING: when the restore counts as given up
 	Replica                 ID        // the vault's replica; zero while it has none
+	Fleet                   string    // whose clients reach the vault by mutual TLS; "" for nobody's
 	Tags                    Tags
 	RestoredFrom            ID // the vault that a backup was made of; zero if it was never restored
 	RestoredAt              time.Time

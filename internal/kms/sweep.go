@@ -386,39 +386,3 @@ func (s *Service) eraseVault(ctx context.Context, c *Call, d *store.Due) error {
 	}
 	return err
 }
-
-// rotateDue makes a key's scheduled version. After a time in which the schedule missed several
-// turns it acts once, and the next date stays on the original grid.
-func (s *Service) rotateDue(ctx context.Context, c *Call, d *store.Due) error {
-	var k *Key
-	err := s.store.View(ctx, func(tx store.Tx) (err error) {
-		k, err = loadKeyView(tx, d.ID, s.clock.Now())
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	v := &keys.Version{AutoRotated: true}
-	if v.ID, err = keys.NewID(s.rand); err != nil {
-		return err
-	}
-	if err := s.newVersion(ctx, k.ID, &k.InVault, k.Spec, v); err != nil {
-		return err
-	}
-	return s.apply(ctx, c, keys.Rotate, func(m *mutation) error {
-		k, err := loadKeyView(m.tx, d.ID, m.now)
-		if err != nil {
-			return err
-		}
-		r := &k.Rotation
-		if k.Revision != d.Revision || k.State != keys.Enabled || r.Interval == 0 || r.Next.After(m.now) {
-			return errNotDue
-		}
-		m.ev.Tenant, m.ev.Vault, m.ev.Key = k.Tenant, k.Vault, k.ID
-		missed := m.now.Sub(r.Next) / r.Interval
-		r.Next = r.Next.Add((missed + 1) * r.Interval)
-		r.Last, r.Status, r.Message = m.now, "SUCCESS", ""
-		_, err = m.addVersion(&located{key: &k.Key, vault: &k.InVault}, *v)
-		return err
-	})
-}

@@ -4,6 +4,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -41,6 +42,21 @@ func (c *Certificate) Config() *tls.Config {
 		MinVersion:     tls.VersionTLS12,
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(), nil },
 	}
+}
+
+// AskClients makes a server's TLS configuration ask clients for a certificate of the authorities
+// in a PEM file. One that is shown is verified; none has to be shown.
+func AskClients(c *tls.Config, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("read the authorities of clients' certificates: %w", err)
+	}
+	c.ClientCAs = x509.NewCertPool()
+	if !c.ClientCAs.AppendCertsFromPEM(text) {
+		return fmt.Errorf("read the authorities of clients' certificates: %s holds no certificate in PEM", file)
+	}
+	c.ClientAuth = tls.VerifyClientCertIfGiven
+	return nil
 }
 
 // current is the certificate of the files as they are now. While they cannot be read, or do

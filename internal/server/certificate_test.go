@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,6 +118,65 @@ func TestCertificateReload(t *testing.T) {
 	}
 	if n := strings.Count(log.String(), "cannot be used"); n != 2 {
 		t.Errorf("what cannot be used is reported %d times, want once for each change:\n%s", n, log.String())
+	}
+}
+
+// Clients are asked for a certificate: one that the authorities made is taken, one of somebody
+// else is refused, and none is taken too.
+func TestAskClients(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	own, known, stranger := newPair(t, "server"), newPair(t, "known"), newPair(t, "stranger")
+	certFile, keyFile, caFile := filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"), filepath.Join(dir, "ca.pem")
+	write(t, certFile, own.cert)
+	write(t, keyFile, own.key)
+	cert, err := LoadCertificate(certFile, keyFile, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := cert.Config()
+	if err := AskClients(c, caFile); err == nil || !strings.Contains(err.Error(), caFile) {
+		t.Errorf("a missing file: %v, want an error that names it", err)
+	}
+	write(t, caFile, []byte("no certificate"))
+	if err := AskClients(c, caFile); err == nil {
+		t.Error("a file without a certificate is taken")
+	}
+	write(t, caFile, known.cert)
+	if err := AskClients(c, caFile); err != nil {
+		t.Fatal(err)
+	}
+	s := New(Options{Log: quiet(), TLS: c})
+	e := serve(t, s, text("secure"))
+	get := func(shown *pair) error {
+		config := &tls.Config{InsecureSkipVerify: true}
+		if shown != nil {
+			of, err := tls.X509KeyPair(shown.cert, shown.key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// Whatever authorities the server names.
+			config.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &of, nil }
+		}
+		transport := &http.Transport{TLSClientConfig: config}
+		defer transport.CloseIdleConnections()
+		res, err := (&http.Client{Transport: transport}).Get("https://" + e.Address())
+		if err == nil {
+			res.Body.Close()
+		}
+		return err
+	}
+	if err := get(nil); err != nil {
+		t.Errorf("a client without a certificate: %v", err)
+	}
+	if err := get(&known); err != nil {
+		t.Errorf("a client with one: %v", err)
+	}
+	if err := get(&stranger); err == nil {
+		t.Error("a client with a stranger's certificate is served")
+	}
+	if err := s.Shutdown(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -133,14 +133,17 @@ type WorkQuery struct {
 
 // Counter names a total: of live (not deleted) vaults, keys, versions or aliases in a tenant
 // and region ("": all regions), for keys and versions only those of the listed specs (none
-// listed: all); of a key's aliases when Key is set. What is due but not yet erased is live. Hidden
-// keys and their versions are not counted.
+// listed: all); of a key's aliases when Key is set; of a vault's keys or versions of one protection
+// when Vault is set. What is due but not yet erased is live. Hidden keys and their versions are
+// not counted.
 type Counter struct {
-	Type   keys.Type
-	Tenant keys.ID
-	Region keys.Region
-	Specs  []keys.Spec
-	Key    keys.ID
+	Type       keys.Type
+	Tenant     keys.ID
+	Region     keys.Region
+	Specs      []keys.Spec
+	Key        keys.ID
+	Vault      keys.ID
+	Protection keys.Protection
 }
 
 // DueKind tells what is scheduled.

@@ -51,6 +51,8 @@ func badValues(kind string) map[any]string {
 		out[""], out[long], out["a/../b"], out["a\r\nb"] = absent, invalid, invalid, invalid
 	case "enum":
 		out[""], out["NOPE"], out["aes"], out[long] = invalid, invalid, invalid, invalid
+	case "fleet":
+		out[""], out[long] = absent, invalid
 	case "region":
 		out[""], out["NOPE"], out["home"], out[testRegion], out[long] = absent, invalid, invalid, invalid, invalid
 	case "base64":
@@ -77,7 +79,7 @@ func badValues(kind string) map[any]string {
 			jsonText(`{"a":"` + long + `"}`): invalid,
 		}
 	case "maps":
-		return map[any]string{"x": parse, jsonText(`{"a":"b"}`): parse, jsonText(`{"a":{"b":1}}`): parse, jsonText(`{"a":{"b":"` + long + `"}}`): invalid, jsonText(`{"":{"b":"c"}}`): invalid}
+		return map[any]string{"x": parse, jsonText(`{"a":"b"}`): parse, jsonText(`{"a":{"b":[]}}`): parse, jsonText(`{"a":{"b":null}}`): parse, jsonText(`{"a":{"b":1e}}`): parse, jsonText(`{"a":{"b":"` + long + `"}}`): invalid, jsonText(`{"":{"b":"c"}}`): invalid}
 	}
 	return out
 }
@@ -158,6 +160,10 @@ func goods(r *rig) map[string]good {
 		"ListVaultReplicas": {
 			path: "/20180608/vaults/{vault}/actions/listReplicas", query: map[string]string{"limit": "10"},
 			fields: map[string]string{"limit": "query", "page": "query", "sortBy": "query", "sortOrder": "query"},
+		},
+		"GetVaultUsage": {path: "/20180608/vaults/{vault}/usage"},
+		"UpdateRegisteredVaultForMtls": {
+			path: "/20180608/vaults/{vault}/updateRegisteredVaultForMtls", body: map[string]any{"fleetId": "f"}, fields: map[string]string{"fleetId": "fleet!"},
 		},
 		"GetReplicationStatus":   {vault: true, path: "/20180608/replicaOperations/00000000-0000-0000-0000-000000000001/status"},
 		"ChangeVaultCompartment": {path: "/20180608/vaults/{vault}/actions/changeCompartment", body: move, fields: moveFields},

@@ -33,6 +33,8 @@ type Config struct {
 	// SoftwareHSM tells that keys of protection HSM are kept in software: answers about them
 	// then carry [dialect.ProtectionHeader].
 	SoftwareHSM bool
+	// MutualTLS tells that the vaults' endpoints ask clients for certificates.
+	MutualTLS bool
 }
 
 // Dialect serves the API on the base URLs of regions and vaults. It is safe for concurrent use.

@@ -93,6 +93,7 @@ var errorTable = []row{
 	{kind: keys.KindMaterial, status: http.StatusBadRequest, code: codeInvalid, text: "A parameter has a value that is not allowed{field}"},
 	{kind: keys.KindImportToken, status: http.StatusBadRequest, code: codeInvalid, text: "A parameter has a value that is not allowed{field}"},
 	{kind: keys.KindImportOver, status: http.StatusBadRequest, code: codeInvalid, text: "A parameter has a value that is not allowed{field}"},
+	{kind: keys.KindUnsupported, noun: keys.TypeVault, status: http.StatusBadRequest, code: codeInvalid, text: "The vault does not support the request{field}"},
 	{kind: keys.KindUnsupported, status: http.StatusBadRequest, code: codeInvalid, text: "The key does not support the request{field}"},
 	{kind: keys.KindAliasNotAllowed, status: http.StatusBadRequest, code: codeInvalid, text: "A parameter has a value that is not allowed{field}"},
 
@@ -109,6 +110,7 @@ var fieldNames = map[string]string{
 	"context":          "associatedData",
 	"digest":           "message",
 	"export":           "keyId",
+	"fleet":            "fleetId",
 	"material":         "wrappedImportKey.keyMaterial",
 	"name":             "displayName",
 	"origin":           "keyId",

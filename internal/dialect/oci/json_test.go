@@ -163,7 +163,7 @@ func TestReadObjectRefuses(t *testing.T) {
 		{body: `{"map":{"a":null}}`, kind: keys.KindMalformed, field: "map.a"},
 		{body: `{"map":[]}`, kind: keys.KindMalformed, field: "map"},
 		{body: `{"nested":{"a":"b"}}`, kind: keys.KindMalformed, field: "nested.a"},
-		{body: `{"nested":{"a":{"b":1}}}`, kind: keys.KindMalformed, field: "nested.a.b"},
+		{body: `{"nested":{"a":{"b":[]}}}`, kind: keys.KindMalformed, field: "nested.a.b"},
 		{body: `{"bytes":"a"}`, kind: keys.KindInvalid, field: "bytes"},
 		{body: `{"bytes":"YQ=a"}`, kind: keys.KindInvalid, field: "bytes"},
 		{body: `{"bytes":"YQ="}`, kind: keys.KindInvalid, field: "bytes"},

@@ -129,11 +129,29 @@ func (r *reader) mapping() map[string]string {
 	return p
 }
 
-// groups is an object of objects of strings.
+// scalars is a flat object of strings, numbers and booleans, kept as their texts.
+type scalars map[string]string
+
+func (s scalars) field(r *reader, name []byte) bool {
+	key := string(name)
+	switch c := r.next(); {
+	case c == '"':
+		s[key] = string(r.token())
+	case c == 't', c == 'f', c == '-', c >= '0' && c <= '9':
+		at := r.at
+		r.skip()
+		s[key] = string(r.data[at:r.at])
+	default:
+		r.mismatch("a string, a number or a boolean")
+	}
+	return true
+}
+
+// groups is an object of objects of scalars.
 type groups map[string]map[string]string
 
 func (g groups) field(r *reader, name []byte) bool {
-	p := pairs{}
+	p := scalars{}
 	if r.next() != '{' {
 		r.mismatch("an object of strings")
 		return true
@@ -144,7 +162,7 @@ func (g groups) field(r *reader, name []byte) bool {
 	return true
 }
 
-// nested reads an object of objects of strings; nil when absent.
+// nested reads an object of objects of scalars; nil when absent.
 func (r *reader) nested() map[string]map[string]string {
 	if r.null() {
 		return nil

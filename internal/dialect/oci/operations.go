@@ -52,8 +52,6 @@ func (d *Dialect) sections() []section {
 
 // Why operations are not supported.
 const (
-	noUsage      = "counts of a vault's keys"
-	noMTLS       = "mutual TLS for vaults"
 	noEKM        = "keys in a third party's key manager"
 	noHSMCluster = "dedicated HSM clusters"
 )
@@ -82,13 +80,13 @@ func (d *Dialect) vaultOperations() []operation {
 		{Operation: op("CreateVaultReplica", "POST "+vault+"/actions/createReplica", provWrite, keys.CreateReplica, d.createVaultReplica), headers: both},
 		{Operation: op("DeleteVaultReplica", "POST "+vault+"/actions/deleteReplica", provWrite, keys.DeleteReplica, d.deleteVaultReplica), headers: both},
 		{Operation: op("GetVault", "GET "+vault, provRead, keys.ReadVault, d.getVault)},
-		gap("GetVaultUsage", "GET "+vault+"/usage", noUsage, onRegion),
+		{Operation: op("GetVaultUsage", "GET "+vault+"/usage", unlimited, keys.ReadVault, d.getVaultUsage)},
 		{Operation: op("ListVaultReplicas", "GET "+vault+"/actions/listReplicas", provWrite, keys.ReadReplica, d.listVaultReplicas), headers: both, query: listQuery},
 		{Operation: op("ListVaults", "GET "+vaults, provRead, keys.ListVaults, d.listVaults), query: list},
 		{Operation: op("RestoreVaultFromFile", "POST "+vaults+"/actions/restoreFromFile", unlimited, keys.RestoreVaultBackup, d.restoreVaultFromFile), headers: both, query: []string{"compartmentId"}, upload: true},
 		{Operation: op("RestoreVaultFromObjectStore", "POST "+vaults+"/actions/restoreFromObjectStore", unlimited, keys.RestoreVaultBackup, d.restoreVaultFromObjectStore), headers: both, query: []string{"compartmentId"}},
 		{Operation: op("ScheduleVaultDeletion", "POST "+vault+"/actions/scheduleDeletion", provWrite, keys.ScheduleVaultDeletion, d.scheduleVaultDeletion), headers: both},
-		gap("UpdateRegisteredVaultForMtls", "PUT "+vault+"/updateRegisteredVaultForMtls", noMTLS, onRegion),
+		{Operation: op("UpdateRegisteredVaultForMtls", "PUT "+vault+"/updateRegisteredVaultForMtls", unlimited, keys.UpdateVault, d.updateRegisteredVaultForMtls), headers: ifMatch},
 		{Operation: op("UpdateVault", "PUT "+vault, provWrite, keys.UpdateVault, d.updateVault), headers: ifMatch},
 	}
 }

@@ -35,6 +35,7 @@ func TestCheckFinds(t *testing.T) {
 		"a total too high":        {"UPDATE counters SET n = n + 1 WHERE type = 'keyversion'", "total"},
 		"a total of a spec":       {"UPDATE counters SET spec = 'SM4' WHERE type = 'key' AND spec = 'AES_256'", "total"},
 		"a total elsewhere":       {"INSERT INTO counters SELECT type, owner, 'x', spec, 3 FROM counters WHERE type = 'vault'", "total"},
+		"a total of a vault":      {"UPDATE vault_counters SET n = n + 1 WHERE type = 'key'", "total"},
 		"a key's aliases":         {"UPDATE counters SET n = 0 WHERE type = 'alias' AND owner IN (SELECT id FROM keys)", "total"},
 		"an ordinal skipped":      {"UPDATE versions SET ordinal = 3 WHERE ordinal = 2", "versions"},
 		"a live version lost":     {"DELETE FROM versions WHERE ordinal = 2", "versions"},

@@ -11,10 +11,11 @@ import (
 
 // total names one counter.
 type total struct {
-	kind   keys.Type
-	owner  keys.ID // a tenant; for a key's aliases the key
-	region keys.Region
-	spec   keys.Spec // of keys and versions
+	kind       keys.Type
+	owner      keys.ID // a tenant; for a key's aliases the key; a vault, where protection is set
+	region     keys.Region
+	protection keys.Protection // of a vault's keys and versions
+	spec       keys.Spec       // of keys and versions
 }
 
 // tally is by how much a transaction changes a counter.
@@ -27,13 +28,18 @@ const (
 	addTotal = `INSERT INTO counters (type, owner, region, spec, n) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (type, owner, region, spec) DO UPDATE SET n = counters.n + excluded.n`
 	subtractTotal = `UPDATE counters SET n = n - $5 WHERE type = $1 AND owner = $2 AND region = $3 AND spec = $4`
+
+	addVaultTotal = `INSERT INTO vault_counters (type, vault, protection, spec, n) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (vault, type, protection, spec) DO UPDATE SET n = vault_counters.n + excluded.n`
+	subtractVaultTotal = `UPDATE vault_counters SET n = n - $5 WHERE type = $1 AND vault = $2 AND protection = $3 AND spec = $4`
 )
 
 // specMemo is the spec of the last key asked for: a transaction is usually about one key.
 type specMemo struct {
-	key    keys.ID
-	spec   keys.Spec
-	hidden bool
+	key        keys.ID
+	spec       keys.Spec
+	protection keys.Protection
+	hidden     bool
 }
 
 func aliasOf(key keys.ID) total { return total{kind: keys.TypeAlias, owner: key} }
@@ -42,11 +48,12 @@ func aliasOf(key keys.ID) total { return total{kind: keys.TypeAlias, owner: key}
 func (t *tx) count(r *row, by int) error {
 	switch rec := r.record.(type) {
 	case *keys.Vault:
-		t.tally(total{keys.TypeVault, rec.Tenant, rec.Region, ""}, by)
+		t.tally(total{kind: keys.TypeVault, owner: rec.Tenant, region: rec.Region}, by)
 	case *keys.Key:
-		t.spec = specMemo{rec.ID, rec.Spec, rec.Hidden}
+		t.spec = specMemo{rec.ID, rec.Spec, rec.Protection, rec.Hidden}
 		if !rec.Hidden {
-			t.tally(total{keys.TypeKey, rec.Tenant, rec.Region, rec.Spec}, by)
+			t.tally(total{kind: keys.TypeKey, owner: rec.Tenant, region: rec.Region, spec: rec.Spec}, by)
+			t.tally(total{kind: keys.TypeKey, owner: rec.Vault, protection: rec.Protection, spec: rec.Spec}, by)
 		}
 	case *keys.Version:
 		of, err := t.specOf(rec.Key)
@@ -54,10 +61,11 @@ func (t *tx) count(r *row, by int) error {
 			return err
 		}
 		if !of.hidden {
-			t.tally(total{keys.TypeVersion, rec.Tenant, rec.Region, of.spec}, by)
+			t.tally(total{kind: keys.TypeVersion, owner: rec.Tenant, region: rec.Region, spec: of.spec}, by)
+			t.tally(total{kind: keys.TypeVersion, owner: rec.Vault, protection: of.protection, spec: of.spec}, by)
 		}
 	case *keys.Alias:
-		t.tally(total{keys.TypeAlias, rec.Tenant, rec.Region, ""}, by)
+		t.tally(total{kind: keys.TypeAlias, owner: rec.Tenant, region: rec.Region}, by)
 		t.tally(aliasOf(rec.Key), by)
 	}
 	return nil
@@ -73,13 +81,13 @@ func (t *tx) tally(c total, by int) {
 	t.tallies = append(t.tallies, tally{c, by})
 }
 
-// specOf finds a key's spec and whether it is hidden, which never change.
+// specOf finds a key's spec and protection and whether it is hidden, which never change.
 func (t *tx) specOf(key keys.ID) (specMemo, error) {
 	if t.spec.key == key && t.spec.spec != "" {
 		return t.spec, nil
 	}
 	memo := specMemo{key: key}
-	err := t.one("SELECT spec, hidden FROM keys WHERE id = $1", []any{(*idCol)(&key)}, &memo.spec, &memo.hidden)
+	err := t.one("SELECT spec, protection, hidden FROM keys WHERE id = $1", []any{(*idCol)(&key)}, &memo.spec, &memo.protection, &memo.hidden)
 	if isNone(err) {
 		return memo, fmt.Errorf("the version's key: %w", store.ErrNotFound)
 	} else if err != nil {
@@ -96,11 +104,15 @@ func (t *tx) flushTallies() error {
 		if c.by == 0 {
 			continue
 		}
-		text := addTotal
-		if c.by < 0 {
-			text = subtractTotal
+		add, subtract, within := addTotal, subtractTotal, any(&c.region)
+		if c.protection != "" {
+			add, subtract, within = addVaultTotal, subtractVaultTotal, &c.protection
 		}
-		n, err := t.exec(text, &c.kind, (*idCol)(&c.owner), &c.region, &c.spec, max(c.by, -c.by))
+		text := add
+		if c.by < 0 {
+			text = subtract
+		}
+		n, err := t.exec(text, &c.kind, (*idCol)(&c.owner), within, &c.spec, max(c.by, -c.by))
 		if err != nil {
 			return fmt.Errorf("count: %w", err)
 		}
@@ -117,9 +129,16 @@ func (t *tx) Count(c store.Counter) (int, error) {
 	if err := t.flushTallies(); err != nil {
 		return 0, err
 	}
-	q := newConditions()
+	q, from := newConditions(), "counters"
 	q.and("type = ?", &c.Type)
 	switch {
+	case !c.Vault.IsZero():
+		if c.Type != keys.TypeKey && c.Type != keys.TypeVersion {
+			return 0, fmt.Errorf("no total of a vault's %s is kept", c.Type)
+		}
+		from = "vault_counters"
+		q.and("vault = ?", (*idCol)(&c.Vault))
+		q.and("protection = ?", &c.Protection)
 	case !c.Key.IsZero() && c.Type == keys.TypeAlias:
 		q.and("owner = ?", (*idCol)(&c.Key))
 	case c.Key.IsZero():
@@ -130,7 +149,7 @@ func (t *tx) Count(c store.Counter) (int, error) {
 	}
 	q.in("spec", c.Specs)
 	var n int
-	if err := t.one("SELECT COALESCE(SUM(n), 0) FROM counters"+q.text(), q.args, &n); err != nil {
+	if err := t.one("SELECT COALESCE(SUM(n), 0) FROM "+from+q.text(), q.args, &n); err != nil {
 		return 0, fmt.Errorf("count: %w", err)
 	}
 	return n, nil

@@ -171,8 +171,10 @@ func (t *tx) forgetVaults(before time.Time, limit int) (int, error) {
 	const childless = `AND NOT EXISTS (SELECT 1 FROM keys WHERE vault = x.id)
 		AND NOT EXISTS (SELECT 1 FROM replicas WHERE vault = x.id)`
 	return t.forget(fmt.Sprintf(oldTombstones, "vaults", childless), before, limit, func(id keys.ID) error {
-		if _, err := t.exec("DELETE FROM keks WHERE owner = $1", (*idCol)(&id)); err != nil {
-			return err
+		for _, text := range []string{"DELETE FROM keks WHERE owner = $1", "DELETE FROM vault_counters WHERE vault = $1"} {
+			if _, err := t.exec(text, (*idCol)(&id)); err != nil {
+				return err
+			}
 		}
 		_, err := t.remove(&keys.Vault{ID: id})
 		return err

@@ -25,7 +25,7 @@ var (
 		name: "vaults", announced: keys.TypeVault, revised: true, renamed: true, stateful: true,
 		key:     columns("id"),
 		fixed:   columns("tenant region kind restored_from created_at"),
-		mutable: columns("compartment name is_default endpoint state delete_at tags restored_at replica"),
+		mutable: columns("compartment name is_default endpoint state delete_at tags restored_at replica fleet"),
 	})
 	replicaTable = define(table{
 		name: "replicas", announced: keys.TypeReplica, revised: true, stateful: true,
@@ -187,7 +187,7 @@ func describeVault(r *keys.Vault) row {
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), &r.Region, &r.Kind, (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
 			(*idCol)(&r.Compartment), &r.Name, (*boolCol)(&r.Default), &r.Endpoint, &r.State, (*timeCol)(&r.DeleteAt),
-			(*tagsCol)(&r.Tags), (*timeCol)(&r.RestoredAt), (*idCol)(&r.Replica), &r.Revision,
+			(*tagsCol)(&r.Tags), (*timeCol)(&r.RestoredAt), (*idCol)(&r.Replica), &r.Fleet, &r.Revision,
 		},
 	}
 }

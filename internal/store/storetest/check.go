@@ -37,7 +37,7 @@ const (
 func Check(ctx context.Context, s store.Store) error {
 	c := checker{
 		last: map[change]int64{}, ids: map[keys.ID]string{}, regions: map[keys.Region]bool{},
-		totals: map[total]int{}, due: map[store.Due]bool{}, replicated: map[keys.ID]keys.ID{},
+		totals: map[total]int{}, inVaults: map[vaultTotal]int{}, due: map[store.Due]bool{}, replicated: map[keys.ID]keys.ID{},
 	}
 	err := s.View(ctx, func(tx store.Tx) error {
 		c.tx = tx
@@ -71,14 +71,23 @@ type total struct {
 	spec   keys.Spec // of keys and versions
 }
 
+// vaultTotal is what a counter of a vault counts.
+type vaultTotal struct {
+	kind       keys.Type
+	vault      keys.ID
+	protection keys.Protection
+	spec       keys.Spec
+}
+
 type checker struct {
-	tx      store.Tx
-	faults  []error
-	last    map[change]int64   // record → revision of its newest change
-	ids     map[keys.ID]string // id → what has it
-	regions map[keys.Region]bool
-	totals  map[total]int // what the counters should be
-	due     map[store.Due]bool
+	tx       store.Tx
+	faults   []error
+	last     map[change]int64   // record → revision of its newest change
+	ids      map[keys.ID]string // id → what has it
+	regions  map[keys.Region]bool
+	totals   map[total]int      // what the counters should be
+	inVaults map[vaultTotal]int // and those of vaults
+	due      map[store.Due]bool
 
 	replicated map[keys.ID]keys.ID // replica → its vault
 }
@@ -222,6 +231,27 @@ func (c *checker) total(counter store.Counter, want int) error {
 func (c *checker) count(t total) {
 	c.regions[t.region] = true
 	c.totals[t]++
+}
+
+// countedIn checks the counters of one vault.
+func (c *checker) countedIn(vault keys.ID) error {
+	for _, kind := range []keys.Type{keys.TypeKey, keys.TypeVersion} {
+		for _, protection := range []keys.Protection{keys.Software, keys.HSM} {
+			all := 0
+			for _, spec := range keys.Specs() {
+				n := c.inVaults[vaultTotal{kind, vault, protection, spec}]
+				all += n
+				err := c.total(store.Counter{Type: kind, Vault: vault, Protection: protection, Specs: []keys.Spec{spec}}, n)
+				if err != nil {
+					return err
+				}
+			}
+			if err := c.total(store.Counter{Type: kind, Vault: vault, Protection: protection}, all); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // schedule compares what is due with what the rows said.

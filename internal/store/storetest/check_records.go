@@ -178,7 +178,7 @@ func (c *checker) vault(v *keys.Vault) error {
 			after = &store.Mark{Time: k.CreatedAt, ID: k.ID}
 		}
 		if len(rows) < checkPage {
-			return nil
+			return c.countedIn(v.ID)
 		}
 	}
 }
@@ -194,6 +194,7 @@ func (c *checker) key(v *keys.Vault, k *keys.Key) error {
 		}
 	} else if !k.Hidden {
 		c.count(total{keys.TypeKey, k.Tenant, k.Region, k.Spec})
+		c.inVaults[vaultTotal{keys.TypeKey, k.Vault, k.Protection, k.Spec}]++
 	}
 	holding := k.State == keys.Enabled || k.State == keys.Disabled || k.State == keys.PendingDeletion && k.Before != keys.PendingImport
 	if holding && !k.MaterialExpiresAt.IsZero() {
@@ -255,6 +256,7 @@ func (c *checker) version(k *keys.Key, v *keys.Version, before int) error {
 	}
 	if v.State != keys.Deleted && !k.Hidden {
 		c.count(total{keys.TypeVersion, v.Tenant, v.Region, k.Spec})
+		c.inVaults[vaultTotal{keys.TypeVersion, k.Vault, k.Protection, k.Spec}]++
 	}
 	if err := c.material(ref, v); err != nil {
 		return err

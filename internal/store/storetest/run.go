@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"WorkRequests", testWorkRequests},
 		{"BadPages", testBadPages},
 		{"Counters", testCounters},
+		{"VaultCounters", testVaultCounters},
 		{"Due", testDue},
 		{"Expire", testExpire},
 		{"Feed", testFeed},

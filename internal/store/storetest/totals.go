@@ -79,6 +79,49 @@ func testCounters(t *testing.T, open func(testing.TB) store.Store) {
 	step(func(tx store.Tx) error { return errors.Join(tx.Delete(v3), tx.Delete(aes)) }, 1, 0, 0, 0, 0, 0, 0)
 }
 
+// testVaultCounters follows the totals of a vault by protection: other vaults, hidden keys and
+// what is erased do not count.
+func testVaultCounters(t *testing.T, open func(testing.TB) store.Store) {
+	s, b := fixture(t, open)
+	soft, hard, hidden, other := b.Key(b.vault), b.Key(b.vault), b.Hidden(b.vault), b.Vault(b.tenant)
+	hard.Protection, hard.Spec = keys.HSM, keys.AES256
+	elsewhere := b.Key(other)
+	v1, v2, v3 := b.Version(soft), b.Version(hard), b.Version(hard)
+	count := func(of keys.Type, vault keys.ID, protection keys.Protection, specs ...keys.Spec) (n int) {
+		t.Helper()
+		view(t, s, func(tx store.Tx) (err error) {
+			n, err = tx.Count(store.Counter{Type: of, Vault: vault, Protection: protection, Specs: specs})
+			return err
+		})
+		return n
+	}
+	check := func(after string, want ...int) {
+		t.Helper()
+		got := []int{
+			count(keys.TypeKey, b.vault.ID, keys.HSM), count(keys.TypeVersion, b.vault.ID, keys.HSM),
+			count(keys.TypeKey, b.vault.ID, keys.Software), count(keys.TypeVersion, b.vault.ID, keys.Software),
+			count(keys.TypeVersion, b.vault.ID, keys.HSM, keys.RSA2048), count(keys.TypeKey, other.ID, keys.Software),
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("after %s: %v, want %v", after, got, want)
+		}
+	}
+	check("nothing", 0, 0, 0, 0, 0, 0)
+	put(t, s, soft, hard, hidden, other, elsewhere, v1, v2, v3, b.Version(hidden), b.Version(elsewhere))
+	check("creation", 1, 2, 1, 1, 0, 1)
+	erase(hard, v2, b.Time())
+	put(t, s, v2, hard)
+	check("a version's erasure", 1, 1, 1, 1, 0, 1)
+	erase(soft, v1, b.Time())
+	soft.State, soft.DeleteAt = keys.Deleted, b.Time()
+	put(t, s, v1, soft)
+	check("a key's erasure", 1, 1, 0, 0, 0, 1)
+	_ = refused(t, s, "a total that is not kept", func(tx store.Tx) error {
+		_, err := tx.Count(store.Counter{Type: keys.TypeAlias, Vault: b.vault.ID})
+		return err
+	})
+}
+
 // testDue lists what is scheduled: in order, up to and including the time asked for, and
 // rotations only where key and vault are in use.
 func testDue(t *testing.T, open func(testing.TB) store.Store) {
