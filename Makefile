@@ -14,7 +14,7 @@ FIPS      := v1.26.0
 # the one whose schema it has.
 PROVIDER_DIR     := $(HOME)/.terraform.d/plugins
 PROVIDER_SOURCE  := oracle/oci
-PROVIDER_VERSION := 8.28.0
+PROVIDER_VERSION := $(shell sed -n 's|.*schemaVersion = "\(.*\)"|\1|p' terraform-provider-oci/main.go)
 # Debian packages, each with a file that shows that it is there: the tests of syncing run the
 # server under strace; those of algorithms and TLS ask openssl; those of stores run
 # PostgreSQL; those of SDKs for TypeScript run in Node.js.

@@ -19,8 +19,12 @@ import (
 	"claviger/terraform-provider-oci/internal/settings"
 )
 
-// address is Oracle's, so that configurations and state need no change.
-const address = "registry.terraform.io/oracle/oci"
+const (
+	// address is Oracle's, so that configurations and state need no change.
+	address = "registry.terraform.io/oracle/oci"
+	// schemaVersion is the version of Oracle's provider whose schemas this one has.
+	schemaVersion = "8.28.0"
+)
 
 func main() {
 	if err := run(context.Background(), os.Args[1:]); err != nil {
@@ -53,19 +57,14 @@ func run(ctx context.Context, args []string) error {
 	})
 }
 
-// version is the module's version, or the commit that the binary was built from.
+// version is schemaVersion and, behind a plus sign, the commit that the binary was built from.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" && len(s.Value) >= 12 {
-			return "devel-" + s.Value[:12]
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" && len(s.Value) >= 12 {
+				return schemaVersion + "+" + s.Value[:12]
+			}
 		}
 	}
-	return "devel"
+	return schemaVersion + "+devel"
 }
