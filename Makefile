@@ -46,6 +46,10 @@ define build_testsum
 @go build -C tools -o $(TESTSUM) ./testsum
 endef
 
+define find_terraform
+@go run -C terraform-provider-oci ./internal/livetest/terraform
+endef
+
 .PHONY: help build install-provider test test-short lint fuzz chaos conformance bench generate clean
 
 help: ## list the targets
@@ -64,6 +68,7 @@ install-provider: ## build the Terraform provider and put it where Terraform loo
 test: lint ## all tests and checks, as CI runs them (NOSKIP=1: skipped tests fail)
 	$(install_packages)
 	$(build_testsum)
+	$(find_terraform)
 	$(TESTSUM) $(if $(strip $(NOSKIP)),-noskip) -fuzz 3s \
 		-- go test -race -timeout 20m ./... \
 		-- go test -C tools ./... \
