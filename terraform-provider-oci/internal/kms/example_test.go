@@ -142,7 +142,7 @@ resource "oci_kms_key" "test_key" {
 // TestExamples applies every example of the documentation, each with those that it refers to.
 func TestExamples(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
+	w := newWorld(t, moreRegions()...)
 	w.export("disable_kms_version_delete", "true")
 	w.export("TF_VAR_compartment_id", w.OCI.Compartment)
 	w.export("TF_VAR_key_version_management_endpoint", w.OCI.ManagementEndpoint)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/datasource"
 	"github.com/hashicorp/terraform-plugin-framework/diag"
+	"github.com/hashicorp/terraform-plugin-framework/ephemeral"
 	"github.com/hashicorp/terraform-plugin-framework/path"
 	"github.com/hashicorp/terraform-plugin-framework/provider"
 	"github.com/hashicorp/terraform-plugin-framework/provider/schema"
@@ -34,6 +35,8 @@ type Process struct {
 }
 
 type ociProvider struct{ process Process }
+
+var _ provider.ProviderWithEphemeralResources = (*ociProvider)(nil)
 
 // New returns what makes the provider; its configuration comes later, from Terraform.
 func New(p Process) func() provider.Provider {
@@ -153,11 +156,18 @@ func (m *model) arguments(ctx context.Context, diags *diag.Diagnostics) settings
 func (p *ociProvider) Resources(context.Context) []func() resource.Resource {
 	return []func() resource.Resource{
 		kms.NewVault, kms.NewKey, kms.NewKeyVersion,
+		kms.NewEncryptedData, kms.NewGeneratedKey, kms.NewSign, kms.NewVerify, kms.NewVaultReplication,
 	}
 }
 
 func (p *ociProvider) DataSources(context.Context) []func() datasource.DataSource {
 	return []func() datasource.DataSource{
 		kms.NewVaultData, kms.NewVaultsData, kms.NewKeyData, kms.NewKeysData, kms.NewKeyVersionData, kms.NewKeyVersionsData,
+		kms.NewEncryptedDataData, kms.NewDecryptedDataData,
+		kms.NewVaultReplicasData, kms.NewReplicationStatusData, kms.NewVaultUsageData,
 	}
+}
+
+func (p *ociProvider) EphemeralResources(context.Context) []func() ephemeral.EphemeralResource {
+	return []func() ephemeral.EphemeralResource{kms.NewDecryptedDataEphemeral, kms.NewGeneratedKeyEphemeral}
 }

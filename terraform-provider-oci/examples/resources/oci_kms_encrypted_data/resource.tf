@@ -1,0 +1,8 @@
+resource "oci_kms_encrypted_data" "test_encrypted_data" {
+  crypto_endpoint = oci_kms_vault.test_vault.crypto_endpoint
+  key_id          = oci_kms_key.test_key.id
+  plaintext       = base64encode("4111 1111 1111 1111")
+
+  # Whoever decrypts must know it.
+  associated_data = { customer = "4711" }
+}

@@ -1,0 +1,1 @@
+terraform import oci_kms_sign.test_sign {keyId}

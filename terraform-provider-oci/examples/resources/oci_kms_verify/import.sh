@@ -1,0 +1,1 @@
+terraform import oci_kms_verify.test_verify {signature}
