@@ -329,3 +329,29 @@ func TestSizes(t *testing.T) {
 		}
 	}
 }
+
+// TestPlacesOfChunks moves authentic chunks about: the chunk that is out of its place does not open,
+// whatever it would say there.
+func TestPlacesOfChunks(t *testing.T) {
+	t.Parallel()
+	key := secret.New(make([]byte, seal.KeySize))
+	var b bytes.Buffer
+	w := newChunkWriter(&b, secret.Copy(key.Reveal()), steady())
+	if _, err := w.Write(make([]byte, 3*chunkSize+5)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.finish(); err != nil {
+		t.Fatal(err)
+	}
+	c := b.Bytes()
+	first, second, third, last := c[:boxSize], c[boxSize:2*boxSize], c[2*boxSize:3*boxSize], c[3*boxSize:]
+	for name, chunks := range map[string][][]byte{
+		"swapped": {second, first, third, last}, "the first dropped": {second, third, last}, "one dropped": {first, third, last},
+		"one repeated": {first, first, third, last}, "one as the last": {first, second, third}, "the last too soon": {last},
+		"the last within": {first, append(bytes.Clone(last), make([]byte, boxSize-len(last))...), third, last},
+	} {
+		if _, err := io.ReadAll(chunksOf(bytes.Join(chunks, nil), key)); !errors.Is(err, ErrDamaged) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

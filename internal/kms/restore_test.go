@@ -4,7 +4,6 @@ package kms_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"claviger/internal/archive"
-	"claviger/internal/audit"
 	"claviger/internal/identity"
 	"claviger/internal/keys"
 	"claviger/internal/kms"
@@ -230,6 +228,40 @@ func TestRestoreAppliesWhatIsDue(t *testing.T) {
 	if deleted != 4 { // two of the AES key, and those of the two erased keys
 		t.Errorf("%d versions are deleted", deleted)
 	}
+
+	// A backup that is made so late, before anything was swept, is of the same.
+	w.Clock.Add(30 * keys.Day)
+	late, lateBackup := anew(t, w), backupVault(t, w, life.vault)
+	if with := withMaterial(t, w, lateBackup); with[life.pending] != 0 || with[life.aes] != 2 {
+		t.Errorf("it has material of %d versions of the key that is due, and of %d of the other", with[life.pending], with[life.aes])
+	}
+	if err := restoreVault(t, late, lateBackup); err != nil {
+		t.Fatal(err)
+	}
+	asBefore(t, after, contentOf(t, late, life.vault))
+	checked(t, late)
+}
+
+// withMaterial counts the versions of each key whose material is in a backup.
+func withMaterial(t testing.TB, w *kmstest.World, backup []byte) map[keys.ID]int {
+	t.Helper()
+	out := map[keys.ID]int{}
+	r, err := archive.NewReader(t.Context(), bytes.NewReader(backup), archive.Opener{Root: w.Config.Seal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		rec, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if rec.Material.Len() > 0 {
+			out[rec.Version.Key]++
+		}
+	}
 }
 
 // TestRestoreUnderAWrongClock restores a backup where the machine's clock cannot be believed:
@@ -324,220 +356,6 @@ func TestWhatWasErasedStaysErased(t *testing.T) {
 	checked(t, w)
 }
 
-// TestRestoreWhereItBelongs restores for another tenant, in another region, at another endpoint.
-func TestRestoreWhereItBelongs(t *testing.T) {
-	t.Parallel()
-	two := func(cfg *kms.Config) { cfg.Regions = append(cfg.Regions, "abroad") }
-	w := kmstest.New(t, kmstest.With(two))
-	life := newLifeOf(t, w)
-	whole, backup := backupVault(t, w, life.vault), backupKey(t, w, life.aes)
-	to := anew(t, w, two)
-	vault := func(c *kms.Call) error {
-		return second(to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), nil))
-	}
-	key := func(c *kms.Call) error {
-		return second(to.RestoreKeyBackup(t.Context(), c, bytes.NewReader(backup), nil))
-	}
-	want(t, "a vault of another tenant", as(t, to, to.Other, vault), keys.KindInvalid)
-	want(t, "a vault in another region", as(t, to, to.Tenant, func(c *kms.Call) error {
-		c.Region = "abroad"
-		return vault(c)
-	}), keys.KindInvalid)
-	away := anew(t, w, func(cfg *kms.Config) { cfg.Regions = []keys.Region{"away"} })
-	want(t, "a vault of a region that is not served", second(away.RestoreVaultBackup(
-		t.Context(), away.System("test"), "", bytes.NewReader(whole), nil)), keys.KindInvalid)
-	want(t, "into no compartment", as(t, to, to.Tenant, func(c *kms.Call) error {
-		return second(to.RestoreVaultBackup(t.Context(), c, "nowhere", bytes.NewReader(whole), nil))
-	}), keys.KindRelatedNotFound)
-	if err := vault(to.System("test")); err != nil {
-		t.Fatalf("by the server itself: %v", err)
-	}
-	lose(t, to, life.aes)
-	want(t, "a key of another tenant", as(t, to, to.Other, key), keys.KindNotFound)
-	want(t, "a key in another region", as(t, to, to.Tenant, func(c *kms.Call) error {
-		c.Region = "abroad"
-		return key(c)
-	}), keys.KindNotFound)
-	want(t, "a key at another vault's endpoint", as(t, to, to.Tenant, func(c *kms.Call) error {
-		c.Vault = to.Tenant.Vault
-		return key(c)
-	}), keys.KindNotFound)
-	must(t, to, func(c *kms.Call) error {
-		c.Vault = life.vault
-		return key(c)
-	})
-	checked(t, to)
-}
-
-// TestCompartments restores into compartments of the same id or name, and where there is none
-// into the vault's.
-func TestCompartments(t *testing.T) {
-	t.Parallel()
-	w := kmstest.New(t)
-	compartment := func(w *kmstest.World, name string) *keys.Compartment {
-		c, err := w.CreateCompartment(t.Context(), w.System("test"), kms.NewCompartment{Tenant: w.Tenant.ID, Name: name, Names: keys.Names{"test": name}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		return c
-	}
-	vault := newVault(t, w, "precious")
-	keyIn := func(name string) keys.ID {
-		req := wish(keys.AES256)
-		req.Vault, req.Compartment = vault, name
-		return newKey(t, w, req).ID
-	}
-	compartment(w, "known")
-	compartment(w, "unknown")
-	compartment(w, "empty")
-	known, unknown, root := keyIn("known"), keyIn("unknown"), keyIn("")
-	backup := backupVault(t, w, vault)
-	to := anew(t, w)
-	here, into := compartment(to, "known"), compartment(to, "target")
-	must(t, to, func(c *kms.Call) error {
-		return second(to.RestoreVaultBackup(t.Context(), c, "target", bytes.NewReader(backup), nil))
-	})
-	after := contentOf(t, to, vault)
-	if after.Vault.Compartment != into.ID {
-		t.Errorf("the vault is in %s, want %s", after.Vault.Compartment, into.ID)
-	}
-	for _, k := range after.Keys {
-		if want := map[keys.ID]keys.ID{known: here.ID, unknown: into.ID, root: to.Tenant.ID}[k.ID]; k.Compartment != want {
-			t.Errorf("key %s is in %s, want %s", k.ID, k.Compartment, want)
-		}
-	}
-	checked(t, to)
-}
-
-// TestTheDefaultVaultComesBack restores a tenant's default vault: it is that again where there is
-// no other.
-func TestTheDefaultVaultComesBack(t *testing.T) {
-	t.Parallel()
-	w := kmstest.New(t)
-	backup := backupVault(t, w, w.Tenant.Vault)
-	for name, lost := range map[string]bool{"beside another": false, "alone": true} {
-		to := anew(t, w)
-		if lost {
-			tamper(t, to, func(tx store.Tx) error {
-				return errors.Join(tx.Delete(&store.KEK{Owner: to.Tenant.Vault, Generation: 1}), tx.Delete(&keys.Vault{ID: to.Tenant.Vault}))
-			})
-		}
-		if err := restoreVault(t, to, backup); err != nil {
-			t.Fatal(err)
-		}
-		checked(t, to)
-		if got := contentOf(t, to, w.Tenant.Vault).Vault.Default; got != lost {
-			t.Errorf("%s, the restored vault is the default: %t", name, got)
-		}
-	}
-}
-
-// TestTakenNames restores where an alias leads elsewhere by now, which it goes on doing, and
-// where an external id does, which refuses the restore.
-func TestTakenNames(t *testing.T) {
-	t.Parallel()
-	w := kmstest.New(t)
-	life := newLife(t, w)
-	backup := backupVault(t, w, life.vault)
-	to := anew(t, w)
-	other := newAES(t, to)
-	must(t, to, func(c *kms.Call) error { return to.CreateAlias(t.Context(), c, "alias/life", kms.KeyRef{ID: other.ID}) })
-	taken := store.ExternalID{
-		Dialect: "test", Type: keys.TypeKey, Tenant: to.Tenant.ID, Region: kmstest.Region, Name: "carried over key", ID: other.ID,
-	}
-	if err := to.AddExternalID(t.Context(), to.System("test"), taken); err != nil {
-		t.Fatal(err)
-	}
-	to.StageRows(3)
-	want(t, "an external id that is taken", restoreVault(t, to, backup), keys.KindExists)
-	checked(t, to)
-	gone(t, to, life.vault)
-	tamper(t, to, func(tx store.Tx) error { return tx.Delete(&taken) })
-	if err := restoreVault(t, to, backup); err != nil {
-		t.Fatal(err)
-	}
-	checked(t, to)
-	must(t, to, func(c *kms.Call) error {
-		k, err := to.Key(t.Context(), c, kms.KeyRef{Alias: "alias/life"})
-		if err == nil && k.ID != other.ID {
-			t.Error("the alias leads to the restored key")
-		}
-		return err
-	})
-	told := false
-	for _, ev := range events(t, to) {
-		if ev.Action == keys.RestoreVaultBackup && ev.Outcome == audit.OutcomeOK {
-			told = ev.Vault == life.vault && ev.Tenant == to.Tenant.ID && strings.Contains(ev.Reason, "alias/life")
-		}
-	}
-	if !told {
-		t.Error("no event tells of the restore and of the alias that it left")
-	}
-}
-
-// gone checks that nothing of a vault is there.
-func gone(t testing.TB, w *kmstest.World, vault keys.ID) {
-	t.Helper()
-	stored(t, w, func(tx store.Tx) error {
-		if err := tx.Load(&keys.Vault{ID: vault}); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("the vault is there: %v", err)
-		}
-		if err := tx.Load(&store.KEK{Owner: vault}); !errors.Is(err, store.ErrNotFound) {
-			t.Errorf("the vault's KEK is there: %v", err)
-		}
-		left, err := tx.Keys(store.KeyQuery{Vault: vault, WithHidden: true})
-		if len(left) > 0 {
-			t.Errorf("%d of its keys are there", len(left))
-		}
-		return err
-	})
-}
-
-// TestRestoreQuotas restores where there is room for less.
-func TestRestoreQuotas(t *testing.T) {
-	t.Parallel()
-	w := kmstest.New(t)
-	life := newLife(t, w)
-	whole, backup := backupVault(t, w, life.vault), backupKey(t, w, life.aes)
-	to := anew(t, w)
-	with := func(change func(*keys.Profile), restore func(c *kms.Call) error) error {
-		return as(t, to, to.Tenant, func(c *kms.Call) error {
-			p := kmstest.Profile
-			change(&p)
-			c.Profile = &p
-			return restore(c)
-		})
-	}
-	vault := func(c *kms.Call) error {
-		return second(to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), nil))
-	}
-	for noun, change := range map[keys.Type]func(*keys.Profile){
-		keys.TypeVault: func(p *keys.Profile) { p.VaultsPerRegion = 1 },
-		keys.TypeKey:   func(p *keys.Profile) { p.KeysPerRegion = 4 },
-	} {
-		err := with(change, vault)
-		want(t, "too many of "+string(noun), err, keys.KindLimit)
-		if got := keys.AsError(err).Noun; got != noun {
-			t.Errorf("the limit is on %s, want %s", got, noun)
-		}
-		gone(t, to, life.vault)
-		checked(t, to)
-	}
-	enough := func(p *keys.Profile) { p.VaultsPerRegion, p.KeysPerRegion, p.AliasesPerRegion = 2, 5, 1 }
-	if err := with(enough, vault); err != nil {
-		t.Fatalf("as many as there may be: %v", err)
-	}
-	lose(t, to, life.aes)
-	key := func(c *kms.Call) error {
-		return second(to.RestoreKeyBackup(t.Context(), c, bytes.NewReader(backup), nil))
-	}
-	want(t, "one key too many", with(func(p *keys.Profile) { p.KeysPerRegion = 4 }, key), keys.KindLimit)
-	if err := with(enough, key); err != nil {
-		t.Errorf("one key more: %v", err)
-	}
-	checked(t, to)
-}
-
 // TestRestoreOfHSMKeys restores where there are no HSM keys, not even in name.
 func TestRestoreOfHSMKeys(t *testing.T) {
 	t.Parallel()
@@ -569,130 +387,3 @@ func TestRestoreIsTheCallers(t *testing.T) {
 	}), keys.KindDenied)
 	want(t, "by an operator of the vault", as(t, w, of("another", identity.Operator, life.vault), key), "")
 }
-
-// TestProgress listens to a backup and a restore.
-func TestProgress(t *testing.T) {
-	t.Parallel()
-	w := kmstest.New(t)
-	life := newLife(t, w)
-	listen := func(what string) (kms.Progress, func()) {
-		last, end := 0, 0
-		return func(done, total int) {
-				if done != last+1 || (end != 0 && total != end) {
-					t.Errorf("%s: %d of %d after %d of %d", what, done, total, last, end)
-				}
-				last, end = done, total
-			}, func() {
-				if last != end || end == 0 {
-					t.Errorf("%s: ends at %d of %d", what, last, end)
-				}
-			}
-	}
-	var b bytes.Buffer
-	progress, ended := listen("backup")
-	must(t, w, func(c *kms.Call) error {
-		return second(w.WriteVaultBackup(t.Context(), c, kms.VaultRef{ID: life.vault}, true, &b, progress))
-	})
-	ended()
-	to := anew(t, w)
-	progress, ended = listen("restore")
-	must(t, to, func(c *kms.Call) error {
-		return second(to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(b.Bytes()), progress))
-	})
-	ended()
-}
-
-// TestBackupIsOfOneRevision changes a vault while its backup is being written: none of that is in it.
-func TestBackupIsOfOneRevision(t *testing.T) {
-	t.Parallel()
-	w := kmstest.New(t)
-	life := newLifeOf(t, w)
-	before := contentOf(t, w, life.vault)
-	revision := head(t, w).Revision
-	var b bytes.Buffer
-	changing := writerFunc(func(p []byte) (int, error) {
-		rotate(t, w, life.aes) // waits for its commit
-		return b.Write(p)
-	})
-	must(t, w, func(c *kms.Call) error {
-		m, err := w.WriteVaultBackup(t.Context(), c, kms.VaultRef{ID: life.vault}, true, changing, nil)
-		if err == nil && m.Revision != revision {
-			t.Errorf("the backup is of revision %d, want %d", m.Revision, revision)
-		}
-		return err
-	})
-	to := anew(t, w)
-	if err := restoreVault(t, to, b.Bytes()); err != nil {
-		t.Fatal(err)
-	}
-	asBefore(t, before, contentOf(t, to, life.vault))
-}
-
-type writerFunc func([]byte) (int, error)
-
-func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
-
-// TestBackupsThatCannotBeWritten fails the writer, the spool, and the audit log.
-func TestBackupsThatCannotBeWritten(t *testing.T) {
-	t.Parallel()
-	trouble := errors.New("no space left")
-	full := false
-	w := kmstest.New(t, kmstest.With(func(cfg *kms.Config) {
-		cfg.Backup.Spool = func() (kms.Spool, error) {
-			if full {
-				return nil, trouble
-			}
-			return &fileLike{}, nil
-		}
-	}))
-	life := newLifeOf(t, w)
-	write := func(out writerFunc) error {
-		return as(t, w, w.Tenant, func(c *kms.Call) error {
-			return second(w.WriteKeyBackup(t.Context(), c, kms.KeyRef{ID: life.aes}, out, nil))
-		})
-	}
-	if err := write(func(p []byte) (int, error) { return len(p), nil }); err != nil {
-		t.Fatal(err)
-	}
-	if err := write(func([]byte) (int, error) { return 0, trouble }); !errors.Is(err, trouble) {
-		t.Errorf("the writer fails: %v", err)
-	}
-	full = true
-	if err := write(func(p []byte) (int, error) { return len(p), nil }); !errors.Is(err, trouble) {
-		t.Errorf("there is no spool: %v", err)
-	}
-	full = false
-	ctx, cancel := context.WithCancel(t.Context())
-	err := as(t, w, w.Tenant, func(c *kms.Call) error {
-		return second(w.WriteKeyBackup(ctx, c, kms.KeyRef{ID: life.aes}, writerFunc(func(p []byte) (int, error) { cancel(); return len(p), nil }), nil))
-	})
-	want(t, "given up", err, keys.KindUnavailable)
-}
-
-// fileLike is a spool that is read and written at one position, as a file is.
-type fileLike struct {
-	b  []byte
-	at int
-}
-
-func (f *fileLike) Write(p []byte) (int, error) {
-	f.b = append(f.b[:f.at], p...)
-	f.at = len(f.b)
-	return len(p), nil
-}
-
-func (f *fileLike) Read(p []byte) (int, error) {
-	n := copy(p, f.b[f.at:])
-	f.at += n
-	if n == 0 && len(p) > 0 {
-		return 0, io.EOF
-	}
-	return n, nil
-}
-
-func (f *fileLike) Seek(offset int64, _ int) (int64, error) {
-	f.at = int(offset)
-	return offset, nil
-}
-
-func (f *fileLike) Close() error { return nil }

@@ -31,6 +31,7 @@ type stage struct {
 
 	batch   []func(store.Tx) error
 	keyRows []*keys.Key // that the batch puts; each learns its revision from the commit
+	doubt   bool        // nobody knows whether the last batch was written
 }
 
 // stage reads the backup for the second time and stages what is in it.
@@ -300,6 +301,7 @@ func (x *restore) flush(ctx context.Context) error {
 		}
 		return nil
 	})
+	st.doubt = errors.Is(err, store.ErrUnknown)
 	if errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrNotFound) {
 		return overtaken(nil)
 	}

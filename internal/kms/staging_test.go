@@ -5,10 +5,7 @@ package kms_test
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -16,13 +13,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"claviger/internal/archive"
 	"claviger/internal/keys"
 	"claviger/internal/kms"
 	"claviger/internal/kms/kmstest"
-	"claviger/internal/secret"
 	"claviger/internal/store"
-	"claviger/internal/store/storetest"
 )
 
 // failing is a store whose Updates end after so many: a process that is killed makes no more.
@@ -106,6 +100,63 @@ func TestARestoreThatIsCutShort(t *testing.T) {
 				asBefore(t, original, contentOf(t, to, life.vault))
 			}
 		})
+	}
+}
+
+// doubting is a store one of whose Updates is made, and not known to be.
+type doubting struct {
+	store.Store
+	at int
+}
+
+func (d *doubting) Update(ctx context.Context, fn func(store.Tx) error) (int64, error) {
+	revision, err := d.Store.Update(ctx, fn)
+	if d.at--; d.at == 0 && err == nil {
+		return 0, store.ErrUnknown
+	}
+	return revision, err
+}
+
+// TestARestoreOfUnknownOutcome makes each of a restore's transactions, and reports that nobody
+// knows. If it was the last one the vault is there; otherwise what is there is removed in time,
+// and until then keeps its endpoint.
+func TestARestoreOfUnknownOutcome(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t, kmstest.With(func(cfg *kms.Config) { cfg.Endpoints = &endpoints{held: map[string]bool{}, next: 10} }))
+	life := newLifeOf(t, w)
+	whole := backupVault(t, w, life.vault)
+	for n, shown := 1, false; !shown; n++ {
+		here := &endpoints{held: map[string]bool{}, next: 20}
+		to := anew(t, w, func(cfg *kms.Config) { cfg.Endpoints = here })
+		before := len(here.held)
+		reopen(t, to, &doubting{Store: to.Store, at: n})
+		want(t, fmt.Sprintf("not known of transaction %d", n), restoreVault(t, to, whole), keys.KindUnavailable)
+		if len(here.held) != before+1 {
+			t.Errorf("not known of transaction %d: the endpoints held are %v", n, here.held)
+		}
+		reopen(t, to, to.Store)
+		checked(t, to)
+		if shown = contentOf(t, to, life.vault).Vault.State == keys.Active; shown {
+			life.opens(t, to)
+			break
+		}
+		if n > 20 {
+			t.Fatal("the restore takes no end")
+		}
+		life.closed(t, to)
+		to.Clock.Add(11 * time.Minute)
+		if _, err := to.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		checked(t, to)
+		gone(t, to, life.vault)
+		if len(here.held) != before {
+			t.Errorf("what was left of transaction %d is removed, and the endpoints held are %v", n, here.held)
+		}
+		if err := restoreVault(t, to, whole); err != nil {
+			t.Errorf("again after transaction %d: %v", n, err)
+		}
+		life.opens(t, to)
 	}
 }
 
@@ -260,16 +311,15 @@ func TestDueWhileRestored(t *testing.T) {
 	whole := backupVault(t, w, life.vault)
 	to := anew(t, w)
 	to.StageRows(1)
-	once := sync.OnceFunc(func() {
-		to.Clock.Add(30 * keys.Day)
-		if _, err := to.Sweep(t.Context()); err != nil {
-			t.Error(err)
-		}
-	})
+	begin := sync.OnceFunc(func() { to.Clock.Add(30 * keys.Day) })
 	must(t, to, func(c *kms.Call) error {
 		return second(to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), func(done, total int) {
-			if done == total-1 {
-				once()
+			if done < total/2+5 {
+				return
+			}
+			begin() // once a version that is scheduled is there, and more of its key is to come
+			if _, err := to.Sweep(t.Context()); err != nil {
+				t.Error(err)
 			}
 		}))
 	})
@@ -288,123 +338,6 @@ func TestDueWhileRestored(t *testing.T) {
 			t.Errorf("version %d of %s is still pending", v.Ordinal, v.Key)
 		}
 	}
-}
-
-// TestRestoresAtOnce restores one backup several times at once. One does it; the others are told
-// that it is there, and those with the first one's retry token are answered as it was.
-func TestRestoresAtOnce(t *testing.T) {
-	t.Parallel()
-	w := kmstest.New(t)
-	life := newLifeOf(t, w)
-	whole := backupVault(t, w, life.vault)
-	for _, token := range []string{"", "again"} {
-		to := anew(t, w)
-		to.StageRows(1)
-		var wait sync.WaitGroup
-		errs := make([]error, 4)
-		for i := range errs {
-			c := to.Call(t, to.Tenant)
-			c.Token = token
-			wait.Go(func() {
-				defer c.End()
-				_, errs[i] = to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), nil)
-			})
-		}
-		wait.Wait()
-		done := 0
-		for _, err := range errs {
-			switch {
-			case err == nil:
-				done++
-			case !keys.IsKind(err, keys.KindExists):
-				t.Errorf("token %q: %v", token, err)
-			}
-		}
-		if token == "" && done != 1 || token != "" && done != len(errs) {
-			t.Errorf("token %q: %d of %d restores succeed", token, done, len(errs))
-		}
-		checked(t, to)
-		life.opens(t, to)
-	}
-}
-
-// TestARepeatWaitsForTheFirst repeats a restore, with its retry token and without, while the first
-// one is under way: both wait, and are answered as they would be later.
-func TestARepeatWaitsForTheFirst(t *testing.T) {
-	t.Parallel()
-	w := kmstest.New(t)
-	life := newLifeOf(t, w)
-	whole := backupVault(t, w, life.vault)
-	to := anew(t, w)
-	to.StageRows(1)
-	var wait sync.WaitGroup
-	again := map[string]error{"again": nil, "": nil}
-	first := to.Call(t, to.Tenant)
-	defer first.End()
-	first.Token = "again"
-	repeat := sync.OnceFunc(func() {
-		var begun sync.WaitGroup
-		var mu sync.Mutex
-		for token := range again {
-			c := to.Call(t, to.Tenant)
-			c.Token = token
-			begun.Add(1)
-			verified := sync.OnceFunc(begun.Done)
-			wait.Go(func() {
-				defer c.End()
-				v, err := to.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), func(done, total int) {
-					if done == total/2 {
-						verified()
-					}
-				})
-				if err == nil && v.State != keys.Active {
-					t.Errorf("token %q: the vault is %s", token, v.State)
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				again[token] = err
-			})
-		}
-		begun.Wait()
-	})
-	_, err := to.RestoreVaultBackup(t.Context(), first, "", bytes.NewReader(whole), func(done, total int) {
-		if done == total {
-			repeat()
-		}
-	})
-	wait.Wait()
-	want(t, "the first", err, "")
-	want(t, "with its token", again["again"], "")
-	want(t, "without", again[""], keys.KindExists)
-	checked(t, to)
-}
-
-// TestTwoNodesRestore lets a second service on the same store take a restore over: the first one
-// notices, and leaves what is the second one's alone.
-func TestTwoNodesRestore(t *testing.T) {
-	t.Parallel()
-	w := kmstest.New(t)
-	life := newLife(t, w)
-	whole := backupVault(t, w, life.vault)
-	to := anew(t, w)
-	first := to.Service
-	first.StageRows(1)
-	overtake := sync.OnceFunc(func() {
-		reopen(t, to, to.Store)
-		if err := restoreVault(t, to, whole); err != nil {
-			t.Error(err)
-		}
-	})
-	c := to.Call(t, to.Tenant)
-	defer c.End()
-	_, err := first.RestoreVaultBackup(t.Context(), c, "", bytes.NewReader(whole), func(done, total int) {
-		if done == total-2 {
-			overtake()
-		}
-	})
-	want(t, "the one that was overtaken", err, keys.KindUnavailable)
-	checked(t, to)
-	life.opens(t, to)
 }
 
 // endpoints are ports in name.
@@ -488,122 +421,4 @@ func TestEndpointComesBack(t *testing.T) {
 			t.Errorf("%s: the vault had %s and has %s; held are %v", name, had, got, here.held)
 		}
 	}
-}
-
-// TestTenThousandVersions backs up and restores a key with many versions, in transactions of
-// bounded size and in bounded memory. It runs alone, for its own memory's sake.
-func TestTenThousandVersions(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
-	const versions = 10_000
-	w := kmstest.New(t)
-	vault := newVault(t, w, "large")
-	large := largeKey(t, w, vault, versions)
-
-	to := kmstest.New(t, kmstest.InDir(kmstest.Dir(t)), kmstest.With(func(cfg *kms.Config) {
-		cfg.Seal = w.Config.Seal
-		cfg.Store = &watched{Store: cfg.Store, t: t}
-	}))
-	vaultOnly(t, w, to, vault)
-	base, most := uint64(0), uint64(0)
-	progress := func(done, total int) {
-		if done%2000 != 1 {
-			return
-		}
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		if base == 0 {
-			base = m.HeapAlloc
-		}
-		most = max(most, m.HeapAlloc)
-	}
-	must(t, to, func(c *kms.Call) error {
-		return second(to.RestoreKeyBackup(t.Context(), c, bytes.NewReader(large), progress))
-	})
-	if most > base+8<<20 {
-		t.Errorf("the restore of %d bytes takes %d bytes of memory", len(large), most-base)
-	}
-	if err := storetest.Check(t.Context(), to.Store); err != nil {
-		t.Error(err)
-	}
-	var again bytes.Buffer
-	must(t, to, func(c *kms.Call) error {
-		m, err := to.WriteKeyBackup(t.Context(), c, kms.KeyRef{ID: keys.ID{77}}, &again, nil)
-		if err == nil && m.Counts.Versions != versions {
-			t.Errorf("%d versions were restored", m.Counts.Versions)
-		}
-		return err
-	})
-}
-
-// watched is a store that counts what its transactions put.
-type watched struct {
-	store.Store
-	t testing.TB
-}
-
-func (w *watched) Update(ctx context.Context, fn func(store.Tx) error) (int64, error) {
-	return w.Store.Update(ctx, func(tx store.Tx) error {
-		counting := &countingTx{Tx: tx}
-		err := fn(counting)
-		if counting.puts > 300 {
-			w.t.Errorf("one transaction puts %d records", counting.puts)
-		}
-		return err
-	})
-}
-
-type countingTx struct {
-	store.Tx
-	puts int
-}
-
-func (c *countingTx) Put(rec store.Record) error {
-	c.puts++
-	return c.Tx.Put(rec)
-}
-
-// largeKey is the backup of a key with many versions, which no world ever had.
-func largeKey(t testing.TB, w *kmstest.World, vault keys.ID, versions int) []byte {
-	t.Helper()
-	small := wish(keys.AES256)
-	small.Vault = vault
-	from := newKey(t, w, small)
-	r, err := archive.NewReader(t.Context(), bytes.NewReader(backupKey(t, w, from.ID)), archive.Opener{Root: w.Config.Seal})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tenant, err1 := r.Next()
-	k, err2 := r.Next()
-	v, err3 := r.Next()
-	if err := errors.Join(err1, err2, err3); err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	m := &r.Header().Manifest
-	m.Key.ID, m.Counts.Versions = keys.ID{77}, versions
-	k.Key.ID, k.Key.Versions = keys.ID{77}, versions
-	idOf := func(i int) (id keys.ID) {
-		binary.BigEndian.PutUint64(id[8:], uint64(i+1))
-		return id
-	}
-	k.Key.Primary = idOf(versions - 1)
-	to, err := archive.NewWriter(t.Context(), &out, m, archive.Lock{Root: w.Config.Seal}, w.Config.Rand)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = errors.Join(to.Write(tenant), to.Write(k))
-	for i := 0; i < versions && err == nil; i++ {
-		one := *v.Version
-		one.ID, one.Ordinal = idOf(i), i+1
-		material := make([]byte, 32)
-		binary.BigEndian.PutUint64(material, uint64(i))
-		err = to.Write(&archive.Record{Version: &one, Material: secret.New(material)})
-	}
-	if err = errors.Join(err, to.Finish()); err != nil {
-		t.Fatal(err)
-	}
-	return out.Bytes()
 }

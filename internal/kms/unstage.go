@@ -23,8 +23,9 @@ func (x *restore) close(ctx context.Context) {
 		if err := x.drop(ctx, x.staged.revision); err != nil && !errors.Is(err, errNotDue) {
 			x.s.log.ErrorContext(ctx, "remove what a failed restore left", "id", x.subject().String(), "error", err)
 		}
-		if v := x.staged.vault; v != nil && v.Revision == 0 && v.Endpoint != "" {
-			x.s.endpoints.Release(v.Endpoint) // the vault's row, which holds it, was not written
+		// Where the vault's row is there, or may be, it holds the endpoint until it is removed.
+		if v := x.staged.vault; v != nil && v.Revision == 0 && v.Endpoint != "" && !x.staged.doubt {
+			x.s.endpoints.Release(v.Endpoint)
 		}
 	}
 	if x.leave != nil {
