@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/terraform-plugin-framework/diag"
 	"github.com/hashicorp/terraform-plugin-framework/resource"
-	"github.com/hashicorp/terraform-plugin-framework/types"
 	"github.com/oracle/oci-go-sdk/v65/keymanagement"
 
 	"claviger/terraform-provider-oci/internal/cloud"
@@ -215,7 +214,7 @@ func isCurrent(diags *diag.Diagnostics, m keyVersionModel) {
 
 // whyNotScheduled adds what to do about a time that was not accepted.
 func whyNotScheduled(c *cloud.Cloud, at instant, err error) error {
-	if !cloud.Invalid(err) || types.String(at.StringValue).IsNull() {
+	if !cloud.Invalid(err) || at.IsNull() {
 		return err
 	}
 	return fmt.Errorf("time_of_deletion is %s, and the service takes times 7 to 30 days from now. Change it (or remove it, for 30 days from "+
