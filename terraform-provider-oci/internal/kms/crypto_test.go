@@ -4,10 +4,13 @@ package kms_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"os"
 	"strconv"
 	"testing"
 
@@ -377,4 +380,56 @@ func TestCrypto_Refused(t *testing.T) {
 			}})
 		})
 	}
+}
+
+// State that Oracle's provider wrote is taken over: nothing is encrypted, made or signed again.
+func TestMovedState_Crypto(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	ws := w.workspace(t)
+	key, signer := w.createKey(t), w.createP256(t)
+	ws.Write(t, "main.tf", providersBlock+w.used(`resource "oci_kms_encrypted_data"`, *key.Id, "  plaintext = \"AAAA\"\n")+
+		w.used(`resource "oci_kms_generated_key"`, *key.Id, "  include_plaintext_key = true\n  key_shape {\n    algorithm = \"AES\"\n    length = 32\n  }\n")+
+		w.used(`resource "oci_kms_sign"`, *signer.Id, "  message = \"AAAA\"\n  signing_algorithm = \"ECDSA_SHA_256\"\n")+
+		w.used(`resource "oci_kms_verify"`, *signer.Id, fmt.Sprintf("  message = \"AAAA\"\n  signing_algorithm = \"ECDSA_SHA_256\"\n  signature = \"AAAA\"\n"+
+			"  key_version_id = %q\n", *signer.CurrentKeyVersion)))
+	type object = map[string]any
+	resources := []any{}
+	for kind, attributes := range map[string]object{
+		"oci_kms_encrypted_data": { // the algorithm is lost at its first refresh
+			"id": "1", "key_id": *key.Id, "plaintext": "AAAA", "ciphertext": "BBBB", "key_version_id": *key.CurrentKeyVersion, "encryption_algorithm": "",
+			"associated_data": nil, "logging_context": nil,
+		},
+		"oci_kms_generated_key": {
+			"id": "2", "key_id": *key.Id, "include_plaintext_key": true, "ciphertext": "BBBB", "plaintext": "AAAA", "plaintext_checksum": "3",
+			"associated_data": nil, "logging_context": nil, "key_shape": []any{object{"algorithm": "AES", "length": 32, "curve_id": ""}},
+		},
+		"oci_kms_sign": {
+			"id": *signer.Id, "key_id": *signer.Id, "message": "AAAA", "signing_algorithm": "ECDSA_SHA_256", "signature": "AAAA",
+			"key_version_id": *signer.CurrentKeyVersion, "message_type": nil,
+		},
+		"oci_kms_verify": {
+			"id": "AAAA", "key_id": *signer.Id, "message": "AAAA", "signing_algorithm": "ECDSA_SHA_256", "signature": "AAAA",
+			"key_version_id": *signer.CurrentKeyVersion, "message_type": nil, "is_signature_valid": true,
+		},
+	} {
+		attributes["crypto_endpoint"], attributes["timeouts"] = w.OCI.CryptoEndpoint, nil
+		resources = append(resources, object{
+			"mode": "managed", "type": kind, "name": "it", "provider": fmt.Sprintf("provider[%q]", providerHost()+"/oracle/oci"),
+			"instances": []any{object{"schema_version": 0, "attributes": attributes, "sensitive_attributes": []any{}}},
+		})
+	}
+	state, err := json.Marshal(object{
+		"version": 4, "terraform_version": "1.5.7", "serial": 1, "lineage": "a", "outputs": object{}, "resources": resources,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws.Write(t, "terraform.tfstate", string(state))
+	settled(t, ws)
+}
+
+// providerHost is the registry that the binary means where none is named.
+func providerHost() string {
+	return cmp.Or(os.Getenv("TF_ACC_PROVIDER_HOST"), "registry.terraform.io")
 }

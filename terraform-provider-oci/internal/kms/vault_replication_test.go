@@ -5,6 +5,7 @@ package kms_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 
 	"github.com/hashicorp/terraform-plugin-testing/helper/resource"
@@ -240,4 +241,23 @@ data "oci_kms_vault_replicas" "all" {
 			ExpectError: spaced("Check the OCID"),
 		},
 	}})
+}
+
+// A server that shows its changes on their way is waited for.
+func TestVaultReplication_Cloudlike(t *testing.T) {
+	t.Parallel()
+	for seed := range 3 {
+		t.Run(strconv.Itoa(seed), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, append(moreRegions(), "--consistency", "cloudlike", "--consistency-seed", strconv.Itoa(seed))...)
+			const it = "oci_kms_vault_replication.it"
+			resource.Test(t, resource.TestCase{ProtoV5ProviderFactories: w.providers(), Steps: []resource.TestStep{
+				{Config: replication(w.OCI.VaultID, phoenix, ""), ConfigStateChecks: []statecheck.StateCheck{exactly(it, "vault_replica_status", "CREATED")}},
+				{
+					Config: replication(w.OCI.VaultID, london, ""), ConfigPlanChecks: replaced(it),
+					ConfigStateChecks: []statecheck.StateCheck{exactly(it, "vault_replica_status", "CREATED")},
+				},
+			}})
+		})
+	}
 }
