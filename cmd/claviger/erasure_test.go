@@ -6,10 +6,17 @@ package main_test
 
 import (
 	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
+	"time"
 
 	"claviger/internal/keys"
 )
@@ -51,6 +58,7 @@ func filesHolding(t *testing.T, dir string, secret []byte) []string {
 
 // doomed is a key of which something is erased.
 type doomed struct {
+	schedule       func(*testing.T, *caller)
 	key, version   string // OCIDs; version "" is the whole key
 	gone, kept     string // ciphertexts of what is erased and what is not; "" where the key cannot encrypt
 	ids            []keys.ID
@@ -76,24 +84,58 @@ func doom(t *testing.T, c *caller, shape map[string]any, whole bool) *doomed {
 			d.ids = append(d.ids, v.ID)
 		}
 	}
+	path := "actions/scheduleDeletion"
 	if !whole {
 		d.version = first
+		path = "keyVersions/" + d.version + "/" + path
+	}
+	d.schedule = func(t *testing.T, c *caller) {
+		t.Helper()
+		must(t, "schedule deletion", c.act(t.Context(), d.key, path))
 	}
 	return d
 }
 
-// schedule schedules the deletion.
-func (d *doomed) schedule(t *testing.T, c *caller) {
+// doomImported makes a key with imported material, which is over at some time, or is deleted.
+func doomImported(t *testing.T, c *caller, over string) *doomed {
 	t.Helper()
-	path := "actions/scheduleDeletion"
-	if d.version != "" {
-		path = "keyVersions/" + d.version + "/" + path
+	ctx := t.Context()
+	key := must(t, "create key", c.alibaba(ctx, "CreateKey", "Origin", "EXTERNAL")).text("KeyMetadata", "KeyId")
+	under := must(t, "parameters", c.alibaba(ctx, "GetParametersForImport", "KeyId", key, "WrappingKeySpec", "RSA_2048", "WrappingAlgorithm", "RSAES_OAEP_SHA_256"))
+	must(t, "import", c.alibaba(ctx, "ImportKeyMaterial", "KeyId", key, "ImportToken", under.text("ImportToken"),
+		"EncryptedKeyMaterial", wrapOAEP(t, under.text("PublicKey"), bytes.Repeat([]byte(key[:2]), 16)), "KeyMaterialExpireUnix", over))
+	shown := c.show(ctx, t, key)
+	d := &doomed{key: shown.Names["oci"], ids: []keys.ID{shown.Versions[0].ID}}
+	d.gone = must(t, "encrypt", c.encrypt(ctx, d.key, []byte("gone"))).text("ciphertext")
+	d.schedule = func(t *testing.T, c *caller) {
+		t.Helper()
+		if over == "" {
+			must(t, "delete material", c.alibaba(t.Context(), "DeleteKeyMaterial", "KeyId", key))
+		}
 	}
-	must(t, "schedule deletion", c.act(t.Context(), d.key, path))
+	return d
 }
 
-// testErasure follows the sealed material of versions and of whole keys to its end: when the
-// retention is over no file of the server holds it.
+// wrapOAEP wraps material under a public key in base64, and answers in base64.
+func wrapOAEP(t *testing.T, public string, material []byte) string {
+	t.Helper()
+	der, err := base64.StdEncoding.DecodeString(public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := x509.ParsePKIXPublicKey(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrapped, err := rsa.EncryptOAEP(sha256.New(), rand.Reader, key.(*rsa.PublicKey), material, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(wrapped)
+}
+
+// testErasure follows the sealed material of versions, of whole keys and of imports to its end:
+// when its time is over no file of the server holds it.
 func testErasure(t *testing.T, binary string) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
@@ -104,6 +146,8 @@ func testErasure(t *testing.T, binary string) {
 	for _, shape := range []map[string]any{aes256(), rsa2048(), p256()} {
 		all = append(all, doom(t, c, shape, false), doom(t, c, shape, true))
 	}
+	soon := time.Now().Add(24 * time.Hour).Unix()
+	all = append(all, doomImported(t, c, ""), doomImported(t, c, strconv.FormatInt(soon, 10)))
 	s.stop(t)
 	for _, d := range all {
 		d.sealedMaterial = sealed(t, data, d.ids...)
@@ -112,12 +156,12 @@ func testErasure(t *testing.T, binary string) {
 	s = start(t, launch{binary: binary, data: data})
 	c = newCaller(t, s)
 	for _, d := range all {
-		d.schedule(t, c)
 		for _, secret := range d.sealedMaterial {
 			if len(filesHolding(t, data, secret)) == 0 {
 				t.Errorf("the material of %s is in no file before its erasure: the search cannot find it", d.key)
 			}
 		}
+		d.schedule(t, c)
 	}
 	must(t, "move the clock", c.admin(ctx, http.MethodPost, "clock", map[string]any{"advance": "720h"})) // 30 days
 	gone := func(when string) {

@@ -74,8 +74,8 @@ func (c *keyShowCmd) Run(a *app) error {
 	return show(a, c.JSON, k, func() {
 		a.fields("id", k.ID, "oci", k.Names["oci"], "alibaba", k.Names["alibaba"], "name", k.Name,
 			"description", k.Description, "spec", k.Spec, "usage", k.Usage, "origin", k.Origin,
-			"protection", k.Protection, "state", k.State, "deletion", stampOf(k.DeleteAt), "created", stamp(k.CreatedAt),
-			"region", k.Region, "vault", k.Vault, "tenant", k.Tenant, "rotation", rotation(k.Rotation))
+			"protection", k.Protection, "state", k.State, "deletion", stampOf(k.DeleteAt), "material until", stampOf(k.MaterialEnd),
+			"created", stamp(k.CreatedAt), "region", k.Region, "vault", k.Vault, "tenant", k.Tenant, "rotation", rotation(k.Rotation))
 		for _, alias := range k.Aliases {
 			a.fields("alias", alias)
 		}

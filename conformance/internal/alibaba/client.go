@@ -110,6 +110,7 @@ type Reply struct {
 	ImportToken    string      `json:"ImportToken"`
 	Value          any         `json:"Value"` // a signature (string) or whether one or a MAC is valid (bool)
 	ExportedKey    string      `json:"ExportedDataKey"`
+	TokenExpires   string      `json:"TokenExpireTime"`
 	Algorithm      string      `json:"Algorithm"`
 	MAC            string      `json:"Mac"`
 	PageNumber     int         `json:"PageNumber"`
@@ -154,6 +155,7 @@ type KeyMetadata struct {
 	LastRotationDate  string
 	PrimaryKeyVersion string
 	DeleteDate        string
+	MaterialExpires   string `json:"MaterialExpireTime"`
 }
 
 // KeyVersion is the object of that name.

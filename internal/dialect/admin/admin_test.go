@@ -23,6 +23,7 @@ import (
 	"claviger/internal/kms"
 	"claviger/internal/kms/kmstest"
 	"claviger/internal/secret"
+	"claviger/internal/store"
 )
 
 const token = "the-admin-token"
@@ -353,6 +354,49 @@ func TestEvents(t *testing.T) {
 	shown, err := r.client.Key(t.Context(), k.ID.String(), "")
 	if err != nil || shown.State != "DELETED" || shown.Versions[0].State != "DELETED" {
 		t.Errorf("the key is %+v, %v; want it deleted", shown, err)
+	}
+}
+
+// TestMaterialExpires sees the end of imported material in the list, goes there, and finds a key
+// that waits for its material.
+func TestMaterialExpires(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	k := r.newKey(t, r.Tenant, "imported", keys.AES256)
+	at := r.Now().Add(time.Hour)
+	_, err := r.Store.Update(t.Context(), func(tx store.Tx) error {
+		row, err := store.LoadKey(tx, k.ID)
+		if err != nil {
+			return err
+		}
+		row.MaterialExpiresAt = at
+		return tx.Put(row)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	events, err := r.client.Events(t.Context(), 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]admin.Event{{At: at, Kind: "expire-material", ID: k.ID.String()}}, events); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	is := func(state string) {
+		t.Helper()
+		shown, err := r.client.Key(t.Context(), k.ID.String(), "")
+		if err != nil || shown.State != state || shown.Versions[0].State != state || shown.MaterialEnd == nil || !shown.MaterialEnd.Equal(at) {
+			t.Errorf("the key is %+v, %v; want it %s", shown, err, state)
+		}
+	}
+	is("ENABLED")
+	clock, err := r.client.MoveClock(t.Context(), admin.ClockChange{ToNextEvent: true})
+	if err != nil || !clock.Now.Equal(at) {
+		t.Errorf("the clock went to %v, %v; want %v", clock, err, at)
+	}
+	is("PENDING_IMPORT")
+	if events, err := r.client.Events(t.Context(), 10); err != nil || len(events) != 0 {
+		t.Errorf("events afterwards: %v, %v", events, err)
 	}
 }
 

@@ -83,7 +83,7 @@ func (a *API) keyOf(k *kms.Key) *Key {
 		Tenant: k.Tenant.String(), Region: string(k.Region), Vault: k.Vault.String(), Compartment: k.Compartment.String(),
 		Name: k.Name, Description: k.Description, Spec: string(k.Spec), Usage: k.Usages.String(), Origin: string(k.Origin),
 		Protection: string(k.Protection), State: string(k.State), CreatedAt: k.CreatedAt, DeleteAt: timeOf(k.DeleteAt),
-		Count: k.Key.Versions, Primary: idOf(k.Primary),
+		MaterialEnd: timeOf(k.MaterialExpiresAt), Count: k.Key.Versions, Primary: idOf(k.Primary),
 	}
 	if p := k.Rotation; p.Interval > 0 {
 		out.Rotation = &Rotation{

@@ -34,6 +34,7 @@ type Key struct {
 	State       string     `json:"state"`
 	CreatedAt   time.Time  `json:"createdAt"`
 	DeleteAt    *time.Time `json:"deleteAt,omitempty"`
+	MaterialEnd *time.Time `json:"materialExpiresAt,omitempty"` // when imported material is, or was, over
 	Rotation    *Rotation  `json:"rotation,omitempty"`
 	Primary     string     `json:"primary,omitempty"`  // id of the primary version
 	Count       int        `json:"versionCount"`       // versions made so far, erased ones included
@@ -245,7 +246,7 @@ type ClockChange struct {
 // Event is something scheduled.
 type Event struct {
 	At   time.Time `json:"at"`
-	Kind string    `json:"kind"` // rotate-key, erase-version, erase-key, erase-vault
+	Kind string    `json:"kind"` // rotate-key, expire-material, erase-version, erase-key, erase-vault
 	ID   string    `json:"id"`
 }
 
