@@ -121,6 +121,9 @@ func (p *Pipeline) fail(x *Exchange, err error) {
 	if text := hint(e); text != "" && (p.Hints || p.Service.IsAdmin(x.Call.Who)) {
 		x.Header().Set(HintHeader, headerText(text))
 	}
+	if x.uploads && x.Upload == nil {
+		x.Header().Set("Connection", "close") // otherwise net/http waits for a part of what nobody wants
+	}
 	p.Wire.Fail(x, e)
 }
 

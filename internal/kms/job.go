@@ -158,7 +158,7 @@ func (s *Service) startJob(c *Call, work keys.ID, t task) {
 	// The events of the work name who asked, though the request may be long over and has its own.
 	asked := &Call{
 		Dialect: c.Dialect, Operation: c.Operation + workOf, RequestID: c.RequestID, Source: c.Source,
-		Region: c.Region, Vault: c.Vault, Replica: c.Replica, Profile: c.Profile, Who: c.Who, work: work,
+		Region: c.Region, Vault: c.Vault, Replica: c.Replica, Profile: c.Profile, Who: c.Who, Changed: c.Changed, work: work,
 	}
 	s.work.left.Go(func() {
 		defer close(j.over)

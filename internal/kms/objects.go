@@ -186,6 +186,9 @@ func (s *Service) RestoreKey(ctx context.Context, c *Call, from Source) (*Workin
 		if !m.c.Replica.IsZero() {
 			return nil, readOnly(keys.RestoreKeyBackup)
 		}
+		if err := m.c.gate(keys.UseVault, Thing{Vault: v}); err != nil {
+			return nil, err
+		}
 		if _, err := keys.VaultLifecycle.Step(keys.UseVault, v.Effective(m.now), keys.Active); err != nil {
 			return nil, err
 		}
