@@ -24,6 +24,9 @@ func newAdmin(access AdminAccess) *Admin {
 	return &Admin{access: access, http: &http.Client{Timeout: 2 * time.Minute}}
 }
 
+// Through sends what follows by another transport: one that knows the authority of a server with TLS.
+func (a *Admin) Through(t http.RoundTripper) { a.http.Transport = t }
+
 // Key is one key as the admin API shows it: the same thing with its name in each cloud.
 type Key struct {
 	ID       string       `json:"id"`
