@@ -113,6 +113,7 @@ type Tx interface {
 	// version that is PENDING_DELETION or DELETED, and a replica that is DELETED, has a DeleteAt,
 	// which for a tombstone is when it was erased. A DELETED one stays so; a version then has neither Sealed nor Fingerprint,
 	// a vault or key no Tags. A version that is PENDING_IMPORT has no Sealed.
+	// An endpoint is unique among vaults and replicas together.
 	// A record's parents (tenant, vault, key, principal) are put before it.
 	Put(rec Record) error
 	// Delete removes the record with rec's identity, and is not an error when there is none.

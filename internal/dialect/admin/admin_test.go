@@ -90,7 +90,12 @@ type rig struct {
 
 func newRig(t *testing.T, change ...func(*admin.Config)) *rig {
 	t.Helper()
-	r := &rig{World: kmstest.New(t)}
+	return newRigIn(t, kmstest.New(t), change...)
+}
+
+func newRigIn(t *testing.T, w *kmstest.World, change ...func(*admin.Config)) *rig {
+	t.Helper()
+	r := &rig{World: w}
 	cfg := admin.Config{
 		Service: r.Service, Token: token, Naming: []admin.Naming{cloud("one")}, Mode: "dev", Version: "v1",
 		Now: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
@@ -430,6 +435,41 @@ func TestVaults(t *testing.T) {
 	}
 	_, err = r.client.Vault(t.Context(), "default") // every tenant has one
 	want(t, "an ambiguous name", err, 400, "invalid")
+}
+
+func TestReplicaOfAVault(t *testing.T) {
+	t.Parallel()
+	r := newRigIn(t, kmstest.New(t, kmstest.TwoRegions()), func(cfg *admin.Config) {
+		cfg.ReplicaURL = func(r *keys.Replica) string { return "http://vault.example/in/" + string(r.Region) }
+	})
+	made, err := r.CreateReplica(t.Context(), r.Call(t, r.Tenant), kms.VaultRef{ID: r.Tenant.Vault}, kmstest.Away)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &admin.Replica{
+		ID: made.Replica.ID.String(), Region: string(kmstest.Away), URL: "http://vault.example/in/" + string(kmstest.Away),
+		CreatedAt: made.Replica.CreatedAt,
+	}
+	all, err := r.client.Vaults(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range all {
+		v, err := r.client.Vault(t.Context(), all[i].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(&all[i], v); diff != "" {
+			t.Errorf("the vault in the list and alone (-list +alone):\n%s", diff)
+		}
+		wanted := want
+		if v.ID != r.Tenant.Vault.String() {
+			wanted = nil
+		}
+		if diff := cmp.Diff(wanted, v.Replica); diff != "" {
+			t.Errorf("the replica of vault %s (-want +got):\n%s", v.ID, diff)
+		}
+	}
 }
 
 func TestAudit(t *testing.T) {

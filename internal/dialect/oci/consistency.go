@@ -24,15 +24,13 @@ const (
 	Cloudlike Consistency = "cloudlike"
 )
 
-// States on the way from one to another. The core does not know them: there every change is
-// whole when it is answered.
+// States on the way from one to another that the core does not know: there such changes are
+// whole when they are answered. Backups and restores take their time there too.
 const (
 	creating   keys.State = "CREATING"
 	enabling   keys.State = "ENABLING"
 	disabling  keys.State = "DISABLING"
 	updating   keys.State = "UPDATING"
-	backingUp  keys.State = "BACKUP_IN_PROGRESS"
-	restoring  keys.State = "RESTORING"
 	scheduling keys.State = "SCHEDULING_DELETION"
 	cancelling keys.State = "CANCELLING_DELETION"
 	deleting   keys.State = "DELETING"
@@ -47,8 +45,8 @@ var ways = map[keys.Action]way{
 	keys.MoveVault:             {vault: updating},
 	keys.ScheduleVaultDeletion: {vault: scheduling},
 	keys.CancelVaultDeletion:   {vault: cancelling},
-	keys.BackupVault:           {vault: backingUp},
-	keys.RestoreVaultBackup:    {vault: restoring},
+	keys.BackupVault:           {vault: keys.BackingUp},
+	keys.RestoreVaultBackup:    {vault: keys.Restoring},
 	keys.CreateReplica:         {replica: creating},
 	keys.DeleteReplica:         {replica: deleting},
 
@@ -59,8 +57,8 @@ var ways = map[keys.Action]way{
 	keys.DisableKey:          {key: disabling},
 	keys.ScheduleKeyDeletion: {key: scheduling},
 	keys.CancelKeyDeletion:   {key: cancelling},
-	keys.BackupKey:           {key: backingUp},
-	keys.RestoreKeyBackup:    {key: restoring},
+	keys.BackupKey:           {key: keys.BackingUp},
+	keys.RestoreKeyBackup:    {key: keys.Restoring},
 
 	keys.Rotate:                  {key: updating, version: creating},
 	keys.ScheduleVersionDeletion: {version: scheduling},

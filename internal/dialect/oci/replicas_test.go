@@ -149,6 +149,7 @@ func (r *rig) readOnly(t *testing.T, url, away, vault string, key map[string]any
 	move := map[string]any{"compartmentId": r.Tenant.Names[Name]}
 	region := map[string]any{"replicaRegion": testRegion}
 	wrapped := map[string]any{"wrappedImportKey": map[string]any{"keyMaterial": "AAAA", "wrappingAlgorithm": "RSA_OAEP_SHA256"}}
+	location := map[string]any{"backupLocation": map[string]any{"destination": "BUCKET", "namespace": "n", "bucketName": "b", "objectName": "o"}}
 	imported := map[string]any{"wrappedImportKey": wrapped["wrappedImportKey"]}
 	maps.Copy(imported, newKey)
 	for _, tc := range []struct {
@@ -163,6 +164,8 @@ func (r *rig) readOnly(t *testing.T, url, away, vault string, key map[string]any
 		{"POST", url + k + "/actions/scheduleDeletion", nil},
 		{"POST", url + k + "/actions/cancelDeletion", nil},
 		{"POST", url + k + "/actions/changeCompartment", move},
+		{"POST", url + k + "/actions/backup", location},
+		{"POST", url + "keys/actions/restoreFromObjectStore", location},
 		{"POST", url + k + "/keyVersions", nil},
 		{"POST", url + k + "/keyVersions/import", wrapped},
 		{"POST", url + version + "/actions/scheduleDeletion", nil},
@@ -171,6 +174,7 @@ func (r *rig) readOnly(t *testing.T, url, away, vault string, key map[string]any
 		{"POST", away + vault + "/actions/scheduleDeletion", nil},
 		{"POST", away + vault + "/actions/cancelDeletion", nil},
 		{"POST", away + vault + "/actions/changeCompartment", move},
+		{"POST", away + vault + "/actions/backup", location},
 		{"POST", away + vault + "/actions/createReplica", region},
 		{"POST", away + vault + "/actions/deleteReplica", map[string]any{"replicaRegion": awayRegion}},
 	} {

@@ -118,7 +118,7 @@ func reads(act keys.Action) bool {
 }
 
 // usable reports whether a thing in a state on the way does what it is for.
-func usable(s keys.State) bool { return s == updating || s == backingUp }
+func usable(s keys.State) bool { return s == updating || s == keys.BackingUp }
 
 // mayOnWay reports whether a thing in a state on the way takes an action.
 func mayOnWay(act keys.Action, shows keys.State, on kms.Thing) bool {

@@ -38,6 +38,9 @@ func (t *tx) Put(rec store.Record) error {
 	if err := t.write(); err != nil {
 		return err
 	}
+	if err := t.endpointFree(rec); err != nil {
+		return fmt.Errorf("put into %s: %w", r.name, err)
+	}
 	switch {
 	case r.revision == nil:
 		err = t.insertUnrevised(&r)
@@ -52,6 +55,28 @@ func (t *tx) Put(rec store.Record) error {
 		return fmt.Errorf("put into %s: %w", r.name, err)
 	}
 	return nil
+}
+
+// endpointFree keeps vaults and replicas, which share their endpoints, from each other's: each
+// table's own index keeps its rows apart.
+func (t *tx) endpointFree(rec store.Record) error {
+	var text, endpoint string
+	switch r := rec.(type) {
+	case *keys.Vault:
+		text, endpoint = "SELECT 1 FROM replicas WHERE endpoint = $1 AND endpoint <> ''", r.Endpoint
+	case *keys.Replica:
+		text, endpoint = "SELECT 1 FROM vaults WHERE endpoint = $1 AND endpoint <> ''", r.Endpoint
+	}
+	if endpoint == "" {
+		return nil
+	}
+	var one int
+	if err := t.one(text, []any{endpoint}, &one); isNone(err) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	return store.ErrExists
 }
 
 func (t *tx) insertUnrevised(r *row) error {

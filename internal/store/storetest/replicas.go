@@ -48,10 +48,23 @@ func testReplicas(t *testing.T, open func(testing.TB) store.Store) {
 			t.Errorf("replicas of %s (-want +got):\n%s", tenant, diff)
 		}
 	}
-	taken := b.Replica(plain)
-	taken.Endpoint = r1.Endpoint
-	if err := refused(t, s, "a replica at a taken endpoint", func(tx store.Tx) error { return tx.Put(taken) }); !errors.Is(err, store.ErrExists) {
-		t.Errorf("a replica at a taken endpoint: %v, want ErrExists", err)
+	served := b.Vault(b.tenant)
+	served.Endpoint = "8444"
+	put(t, s, served)
+	at := func(endpoint string) *keys.Replica {
+		r := b.Replica(with(*plain, func(*keys.Vault) {}))
+		r.Endpoint = endpoint
+		return r
+	}
+	for what, rec := range map[string]store.Record{
+		"a replica at a replica's endpoint": at(r1.Endpoint),
+		"a replica at a vault's":            at(served.Endpoint),
+		"a vault at a replica's":            with(*b.Vault(b.tenant), func(v *keys.Vault) { v.Endpoint = r1.Endpoint }),
+		"a vault moved to a replica's":      with(*served, func(v *keys.Vault) { v.Endpoint = r1.Endpoint }),
+	} {
+		if err := refused(t, s, what, func(tx store.Tx) error { return tx.Put(rec) }); !errors.Is(err, store.ErrExists) {
+			t.Errorf("%s: %v, want ErrExists", what, err)
+		}
 	}
 	for what, rec := range map[string]*keys.Replica{
 		"deleted at no time": with(*r1, func(r *keys.Replica) { r.State = keys.Deleted }),
