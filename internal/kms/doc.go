@@ -13,4 +13,8 @@
 // and one received earlier never answers after it. A [Call] holds every snapshot it used
 // until [Call.End], after its answer was written; a committed change retires the snapshots
 // of what it changed, and its own answer waits until no call holds them.
+//
+// A backup is gathered in one snapshot and written out after it. A restore verifies a whole
+// backup before it changes anything, stages what is in it below a vault or key that is
+// RESTORING, in transactions of bounded size, and shows all of it in the last one.
 package kms

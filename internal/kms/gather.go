@@ -121,7 +121,7 @@ func (g *gathering) key(k *keys.Key) error {
 		return err
 	}
 	if k.State != keys.Deleted {
-		aliases, err := g.m.tx.Aliases(store.AliasQuery{Tenant: k.Tenant, Region: k.Region, Key: k.ID})
+		aliases, err := g.m.tx.Aliases(store.AliasQuery{Key: k.ID})
 		if err != nil {
 			return err
 		}

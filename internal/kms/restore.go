@@ -181,7 +181,11 @@ func unfit(err error) error {
 	if err == nil || !archive.IsRefusal(err) {
 		return err
 	}
-	return &keys.Error{Kind: keys.KindInvalid, Field: "backup", Hint: err.Error(), Err: err}
+	hint := err.Error()
+	if errors.Is(err, archive.ErrKey) {
+		hint += "; a restore needs the root key that the backup is under, or the identity of a recipient, named in backup.identity_file"
+	}
+	return &keys.Error{Kind: keys.KindInvalid, Field: "backup", Hint: hint, Err: err}
 }
 
 func (x *restore) view(ctx context.Context, ev *audit.Event, fn func(*mutation) error) error {

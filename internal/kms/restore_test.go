@@ -116,8 +116,11 @@ func TestBackupToRecipients(t *testing.T) {
 		}
 		cfg.Backup = kms.BackupConfig{Identities: identities}
 	})
-	lose(t, w, life.aes)
-	want(t, "where the identity is not", restoreKey(t, w, backup), keys.KindInvalid)
+	err = restoreVault(t, w, backup)
+	want(t, "where the identity is not", err, keys.KindInvalid)
+	if hint := keys.AsError(err).Hint; !strings.Contains(hint, aRecipient) || !strings.Contains(hint, "backup.identity_file") {
+		t.Errorf("the hint is %q", hint)
+	}
 	if err := restoreVault(t, to, backup); err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,8 @@ type Tx interface {
 	// time, an ordinal and a credential's name: changing them is an error. A vault, key or
 	// version that is PENDING_DELETION or DELETED, and a replica that is DELETED, has a DeleteAt,
 	// which for a tombstone is when it was erased. A DELETED one stays so; a version then has neither Sealed nor Fingerprint,
-	// a vault or key no Tags. A version that is PENDING_IMPORT has no Sealed.
+	// a vault or key no Tags. A version that is PENDING_IMPORT has no Sealed. A vault or key that is
+	// RESTORING has a DeleteAt too: from then on what is there of it is due to be removed.
 	// An endpoint is unique among vaults and replicas together.
 	// A record's parents (tenant, vault, key, principal) are put before it.
 	Put(rec Record) error
