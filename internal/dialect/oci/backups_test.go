@@ -395,7 +395,9 @@ func TestRequestURIs(t *testing.T) {
 	for _, mixed := range []map[string]any{
 		{"destination": "BUCKET", "namespace": "n", "bucketName": "b", "objectName": "o", "uri": "https://h"},
 		{"destination": "PRE_AUTHENTICATED_REQUEST_URI", "uri": store + path, "bucketName": "b"},
-		{"uri": store + path}, {"destination": "BUCKET"}, {},
+		{"uri": store + path},
+		{"destination": "BUCKET"},
+		{},
 	} {
 		got := r.call(t, r.Tenant, "POST", url+"/"+k+"/actions/backup", map[string]any{"backupLocation": mixed}).refusal(t)
 		if got != "400 InvalidParameter" && got != "400 MissingParameter" {
