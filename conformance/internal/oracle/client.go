@@ -74,6 +74,9 @@ func with(t testing.TB, access live.OCIAccess, provider common.ConfigurationProv
 	return Clients{Vault: vault, provider: provider, http: client}.At(t, access.ManagementEndpoint, access.CryptoEndpoint)
 }
 
+// Provider is the caller, for clients of other services.
+func (c Clients) Provider() common.ConfigurationProvider { return c.provider }
+
 // At returns clients of the same caller for another vault's endpoints.
 func (c Clients) At(t testing.TB, managementEndpoint, cryptoEndpoint string) Clients {
 	t.Helper()
