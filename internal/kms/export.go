@@ -94,14 +94,19 @@ func (u *using) wrappingKey(w WrappingKey) (*engine.PublicKey, error) {
 	case err != nil:
 		return nil, keys.Invalid("publicKey", "the public key is not the DER SubjectPublicKeyInfo of a valid "+string(w.Spec)+" key")
 	}
-	sum := sha256.Sum256(w.SPKI)
+	u.record(w.SPKI)
+	return public, nil
+}
+
+// record notes a foreign public key under which something leaves.
+func (u *using) record(spki []byte) {
+	sum := sha256.Sum256(spki)
 	about := maps.Clone(u.ev.Context)
 	if about == nil {
 		about = map[string]string{}
 	}
 	about[wrappingKeyContext] = hex.EncodeToString(sum[:])
 	u.ev.Context = about
-	return public, nil
 }
 
 func (u *using) wrap(public *engine.PublicKey, alg keys.Algorithm, data []byte) ([]byte, error) {

@@ -30,6 +30,11 @@ type ExportKeyResult struct {
 // PKCS #8 for asymmetric ones. Keys of protection HSM never leave, wherever they are kept.
 func (s *Service) ExportKey(ctx context.Context, c *Call, req ExportKeyRequest) (*ExportKeyResult, error) {
 	return use(ctx, s, c, keys.ExportKey, func(u *using) (*ExportKeyResult, error) {
+		recipient, err := engine.Recipient(req.PublicKey)
+		if err != nil {
+			return nil, keys.Invalid("publicKey", "the public key must be an RSA key of 2048, 3072 or 4096 bits")
+		}
+		u.record(req.PublicKey)
 		at, err := u.locate(req.Key, keys.ExportKey)
 		if err != nil {
 			return nil, err
@@ -39,10 +44,6 @@ func (s *Service) ExportKey(ctx context.Context, c *Call, req ExportKeyRequest) 
 				Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "export", Action: keys.ExportKey,
 				Hint: "a key of protection HSM is never exported: only SOFTWARE keys are",
 			}
-		}
-		recipient, err := engine.Recipient(req.PublicKey)
-		if err != nil {
-			return nil, keys.Invalid("publicKey", "the public key must be an RSA key of 2048, 3072 or 4096 bits")
 		}
 		v, _, err := u.versionFor(at, req.Version)
 		if err != nil {

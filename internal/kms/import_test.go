@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"slices"
 	"sync"
 	"testing"
@@ -710,8 +711,9 @@ func TestExportedMaterialIsTheMaterial(t *testing.T) {
 	_, err = export(imported.ID, kms.VersionRef{ID: older}, keys.WrapOAEPAES, public)
 	want(t, "a version pending deletion", err, keys.KindState)
 	last := slices.IndexFunc(w.Audit.Events(), func(e audit.Event) bool { return e.Action == keys.ExportKey && e.Outcome == audit.OutcomeOK })
-	if last < 0 || w.Audit.Events()[last].Version != imported.Primary {
-		t.Error("the export is not recorded with its version")
+	sum := sha256.Sum256(public)
+	if last < 0 || w.Audit.Events()[last].Version != imported.Primary || w.Audit.Events()[last].Context["wrapping_key_sha256"] != hex.EncodeToString(sum[:]) {
+		t.Error("the export is not recorded with its version and recipient")
 	}
 }
 

@@ -113,7 +113,7 @@ func (m *mutation) addVersion(at *located, v keys.Version) (*Version, error) {
 
 // Version reads a key version.
 func (s *Service) Version(ctx context.Context, c *Call, ref KeyRef, vref VersionRef) (*Version, error) {
-	return read(ctx, s, c, keys.ReadVersion, func(m *mutation) (*Version, error) {
+	v, err := read(ctx, s, c, keys.ReadVersion, func(m *mutation) (*Version, error) {
 		at, _, err := m.locate(ref, keys.ReadVersion)
 		if err != nil {
 			return nil, err
@@ -128,6 +128,13 @@ func (s *Service) Version(ctx context.Context, c *Call, ref KeyRef, vref Version
 		}
 		return viewVersion(v, at.view(m.now), m.now), nil
 	})
+	if err == nil && v.OfKey.Hidden && v.State == keys.Enabled {
+		err = s.checkPublicKey(ctx, v.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 // Versions lists a key's versions by ordinal.

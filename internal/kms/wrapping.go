@@ -146,6 +146,17 @@ func (s *Service) wrappingMaterial(ctx context.Context, vault *keys.Vault) (*eng
 	return s.loadMaterial(ctx, k.Primary)
 }
 
+// checkPublicKey opens a version, which fails if its public key is not that of its private one: it
+// is stored in the clear, and whatever comes in under one that somebody put there is his to read.
+func (s *Service) checkPublicKey(ctx context.Context, version keys.ID) error {
+	k, err := s.loadMaterial(ctx, version)
+	if err != nil {
+		return err
+	}
+	k.Wipe()
+	return nil
+}
+
 func errHidden(act keys.Action) error {
 	return &keys.Error{
 		Kind: keys.KindUnsupported, Noun: keys.TypeKey, Field: "usage", Action: act,

@@ -125,6 +125,29 @@ func TestTheWrappingKeyIsHidden(t *testing.T) {
 	want(t, "reading it from another tenant", err, keys.KindNotFound)
 }
 
+// TestTheWrappingKeyIsItsOwn: whoever writes the database cannot have clients wrap for him.
+func TestTheWrappingKeyIsItsOwn(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	before, err := wrappingKey(t, w, w.Tenant.Vault)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.Store.Update(t.Context(), func(tx store.Tx) error {
+		v, err := store.LoadVersion(tx, before.ID)
+		if err != nil {
+			return err
+		}
+		v.PublicKey = rsaSPKI(t, w.Tenant)
+		return tx.Put(v)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = wrappingKey(t, w, w.Tenant.Vault)
+	want(t, "an exchanged public key", err, keys.KindInternal)
+}
+
 // TestWhoMayNotReadMakesNoWrappingKey asks where nothing may come of it.
 func TestWhoMayNotReadMakesNoWrappingKey(t *testing.T) {
 	t.Parallel()
