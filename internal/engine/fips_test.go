@@ -62,6 +62,7 @@ func testFIPSEnforced(t *testing.T) {
 	for _, w := range []keys.Wrapping{keys.WrapPKCS1, keys.WrapOAEPSHA1} {
 		_, err = k.Unwrap(w, keys.AES256, make([]byte, 256))
 		wantFIPS("unwrap with "+string(w), err)
+		wantFIPS("say to unwrap with "+string(w), Unwraps(keys.RSA2048, w))
 	}
 	for _, w := range []keys.Wrapping{keys.WrapOAEPSHA256, keys.WrapOAEPAES} {
 		material := fixedMaterial(t, keys.AES256).Private

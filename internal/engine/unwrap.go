@@ -52,22 +52,37 @@ func Importable(spec keys.Spec) error {
 	}
 }
 
+// Unwraps reports whether a key of spec can open a wrapping: nil, [ErrAlgorithm], or [ErrFIPS].
+func Unwraps(spec keys.Spec, w keys.Wrapping) error {
+	if alg, ok := whole[w]; ok {
+		if _, err := algorithmFor(spec, alg, keys.UsageEncrypt); err != nil {
+			return err
+		}
+		return Supported(spec)
+	}
+	switch {
+	case spec.Family() != keys.FamilyRSA, w != keys.WrapOAEPAES && w != keys.WrapPKCS1:
+		return fmt.Errorf("%w: %q with %s", ErrAlgorithm, string(w), spec)
+	case w == keys.WrapPKCS1 && fips140.Enforced():
+		return refusedByFIPS(string(w))
+	}
+	return nil
+}
+
 func (k *Key) unwrap(w keys.Wrapping, spec keys.Spec, wrapped []byte) ([]byte, error) {
 	if alg, ok := whole[w]; ok {
 		return k.Decrypt(alg, wrapped)
 	}
+	if err := Unwraps(k.spec, w); err != nil {
+		return nil, err
+	}
 	r, ok := k.private.(rsaPrivate)
 	switch {
-	case !ok:
-		return nil, fmt.Errorf("%w: %q with %s", ErrAlgorithm, string(w), k.spec)
-	case k.wiped.Load():
+	case !ok || k.wiped.Load():
 		return nil, ErrWiped
 	case w == keys.WrapOAEPAES:
 		return k.unwrapAES(r.key.Size(), wrapped)
-	case w == keys.WrapPKCS1 && spec.Symmetric():
-		if fips140.Enforced() {
-			return nil, refusedByFIPS(string(w))
-		}
+	case spec.Symmetric():
 		return unwrapPKCS1(r.key, wrapped, spec.Bits()/8)
 	}
 	return nil, fmt.Errorf("%w: %q of a %s key", ErrAlgorithm, string(w), spec)

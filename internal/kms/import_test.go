@@ -472,10 +472,12 @@ func TestWhatTakesNoMaterial(t *testing.T) {
 			}
 		}
 	}
-	err := as(t, w, w.Tenant, func(c *kms.Call) error {
-		return second(w.ImportParameters(t.Context(), c, kms.ImportParametersRequest{Key: kms.KeyRef{ID: in.key}, Spec: "RSA_1024", Wrapping: keys.WrapPKCS1}))
-	})
-	want(t, "a wrapping key that is not made here", err, keys.KindUnsupported)
+	for spec, wrapping := range map[keys.Spec]keys.Wrapping{"RSA_1024": keys.WrapPKCS1, keys.SM2: keys.WrapOAEPSHA256, keys.AES256: keys.WrapOAEPAES, keys.RSA2048: keys.WrapSM2} {
+		err := as(t, w, w.Tenant, func(c *kms.Call) error {
+			return second(w.ImportParameters(t.Context(), c, kms.ImportParametersRequest{Key: kms.KeyRef{ID: in.key}, Spec: spec, Wrapping: wrapping}))
+		})
+		want(t, "wrapping "+string(wrapping)+" under "+string(spec), err, keys.KindUnsupported)
+	}
 }
 
 // TestMaterialWithAnEndAndRotation keeps a key from having both: what has an end is the only version.
@@ -724,6 +726,7 @@ func FuzzImportToken(f *testing.F) {
 	in := newImport(f, w, keys.ID{}, keys.AES256)
 	f.Add(in.request.Token)
 	f.Add(in.request.Token[:20])
+	f.Add(append(make([]byte, 8), bytes.Repeat([]byte{0xff}, 256)...)) // the longest name there can be
 	f.Add([]byte{})
 	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x01\x06SM2PKE\x06EC_SM2private"))
 	f.Add([]byte("\x00\x00\x00\x00\x00\x00\x00\x01\xff\xff"))

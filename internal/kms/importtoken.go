@@ -57,8 +57,8 @@ func (s *Service) ImportParameters(ctx context.Context, c *Call, req ImportParam
 		if err := takesMaterial(at.key, keys.ReadImportParameters); err != nil {
 			return nil, err
 		}
-		if err := engine.Supported(req.Spec); err != nil {
-			return nil, &keys.Error{Kind: keys.KindUnsupported, Field: "wrapping", Hint: "this server makes no " + string(req.Spec) + " keys: " + err.Error()}
+		if err := engine.Unwraps(req.Spec, req.Wrapping); err != nil {
+			return nil, &keys.Error{Kind: keys.KindUnsupported, Field: "wrapping", Err: err, Hint: err.Error()}
 		}
 		end, err := s.begin()
 		if err != nil {
@@ -152,7 +152,8 @@ func parseImportToken(b []byte) (importToken, error) {
 		if len(b) == 0 || len(b) < 1+int(b[0]) {
 			return importToken{}, errToken
 		}
-		names[i], b = string(b[1:1+b[0]]), b[1+b[0]:]
+		end := 1 + int(b[0])
+		names[i], b = string(b[1:end]), b[end:]
 	}
 	t.wrapping, t.spec, t.private = keys.Wrapping(names[0]), keys.Spec(names[1]), secret.Copy(b)
 	return t, nil
