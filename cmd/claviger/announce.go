@@ -211,10 +211,10 @@ func (d *devServer) reset(ctx context.Context) error {
 	if !ok {
 		return fmt.Errorf("a %T has no snapshots", d.node.store)
 	}
-	if err := s.Restore(ctx, filepath.Join(d.dir, firstFile)); err != nil {
-		return err
-	}
-	if err := d.node.service.Forget(ctx); err != nil {
+	err := d.node.service.Forget(ctx, func(ctx context.Context) error {
+		return s.Restore(ctx, filepath.Join(d.dir, firstFile))
+	})
+	if err != nil {
 		return err
 	}
 	d.node.oci.Forget()

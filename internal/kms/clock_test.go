@@ -457,3 +457,21 @@ func TestAMovedClockIsKeptAndRefusedByServe(t *testing.T) {
 	}
 	s.Close()
 }
+
+// TestNothingIsPerformedWhileRecordsAreReplaced replaces the records by those of an earlier time:
+// with the later clock, what is scheduled in them would be overdue.
+func TestNothingIsPerformedWhileRecordsAreReplaced(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	replaced := false
+	err := w.Forget(t.Context(), func(context.Context) error {
+		replaced = true
+		if !w.Sweeping() {
+			t.Error("a sweep may begin while the records are replaced")
+		}
+		return nil
+	})
+	if err != nil || !replaced || w.Sweeping() {
+		t.Errorf("replaced: %t, still kept from sweeping: %t: %v", replaced, w.Sweeping(), err)
+	}
+}

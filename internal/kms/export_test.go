@@ -117,3 +117,12 @@ func (s *Service) HoldRenewals(f func()) {
 func SilentNode(id keys.ID, lease time.Duration) store.Node {
 	return store.Node{ID: id, Name: "silent", StartedAt: time.Unix(1, 0), RenewedAt: time.Unix(1, 0), Renewals: 1, Lease: lease}
 }
+
+// Sweeping reports whether a sweep is kept from beginning.
+func (s *Service) Sweeping() bool {
+	if s.sweeping.TryLock() {
+		s.sweeping.Unlock()
+		return false
+	}
+	return true
+}

@@ -330,7 +330,7 @@ func TestAClosedServiceSealsNothing(t *testing.T) {
 			t.Errorf("rotate: %v", err)
 		}
 	}
-	if err := w.Forget(t.Context()); err != nil {
+	if err := w.Forget(t.Context(), nil); err != nil {
 		t.Fatal(err)
 	}
 	if got := seen(t, w, k.ID).Versions; got != made+1 {

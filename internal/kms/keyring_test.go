@@ -172,7 +172,7 @@ func TestALoadOvertakenByARevocationIsNotUsed(t *testing.T) {
 	for _, r := range revocations() {
 		w.ParkLoadsOf("", keys.ID{}, nil)
 		s := r.revocable(t, w)
-		if err := w.Forget(t.Context()); err != nil {
+		if err := w.Forget(t.Context(), nil); err != nil {
 			t.Fatal(err)
 		}
 		revoked := make(chan error, 1)

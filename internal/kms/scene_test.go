@@ -177,7 +177,7 @@ func tamper(t testing.TB, w *kmstest.World, f func(store.Tx) error) {
 	if _, err := w.Store.Update(context.Background(), f); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.Forget(context.Background()); err != nil {
+	if err := w.Forget(context.Background(), nil); err != nil {
 		t.Fatal(err)
 	}
 }

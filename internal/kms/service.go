@@ -258,10 +258,16 @@ func (s *Service) begin() (end func(), err error) {
 	return s.work.left.Done, nil
 }
 
-// Forget drops everything remembered of the store, which somebody else has changed.
-func (s *Service) Forget(ctx context.Context) error {
+// Forget drops everything remembered of the store, which somebody else has changed, or change
+// changes: until the clock that came with the records is loaded nothing scheduled is performed.
+func (s *Service) Forget(ctx context.Context, change func(context.Context) error) error {
 	s.sweeping.Lock()
 	defer s.sweeping.Unlock()
+	if change != nil {
+		if err := change(ctx); err != nil {
+			return err
+		}
+	}
 	s.ring.forget()
 	s.tenants.Clear()
 	return s.store.View(ctx, s.loadClock)
