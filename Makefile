@@ -69,8 +69,9 @@ test: lint ## all tests and checks, as CI runs them (NOSKIP=1: skipped tests fai
 	$(install_packages)
 	$(build_testsum)
 	$(find_terraform)
-	$(TESTSUM) $(if $(strip $(NOSKIP)),-noskip) -fuzz 3s \
-		-- go test -race -timeout 20m ./... \
+	$(TESTSUM) -- go test -race -short -timeout 20m ./...
+	$(TESTSUM) $(if $(strip $(NOSKIP)),-noskip) -fuzz 2s \
+		-- go test -timeout 20m ./... \
 		-- go test -C tools ./... \
 		-- GOFIPS140=$(FIPS) go test ./internal/engine ./internal/seal/... \
 		-- GOFIPS140=$(FIPS) go test -C conformance -count=1 -timeout 20m ./... \
