@@ -58,8 +58,15 @@ type fleet struct {
 	me store.Node // but for its ID guarded by mu, which is held during a renewal
 
 	rounds  sync.Mutex
-	round   *round        // the reading of nodes that has not begun; guarded by rounds
-	renewed chan struct{} // closed when the lease was renewed, and replaced; guarded by rounds
+	round   *round            // the reading of nodes that has not begun; guarded by rounds
+	renewed chan struct{}     // closed when the lease was renewed, and replaced; guarded by rounds
+	seen    map[keys.ID]sight // of the others, as last read; guarded by rounds
+}
+
+// sight is what is known of another node's life.
+type sight struct {
+	renewals int64
+	since    time.Duration // Boot when it was first seen with so many
 }
 
 // round is one reading of the nodes, for everybody who asked before it began.
@@ -76,7 +83,7 @@ func joinFleet(ctx context.Context, cfg FleetConfig, id keys.ID, shared store.Fl
 	}
 	f := &fleet{
 		FleetConfig: cfg, shared: shared, wall: wall, log: log, moved: moved,
-		wake: make(chan struct{}, 1), stopped: make(chan struct{}), renewed: make(chan struct{}),
+		wake: make(chan struct{}, 1), stopped: make(chan struct{}), renewed: make(chan struct{}), seen: map[keys.ID]sight{},
 		me: store.Node{ID: id, Name: cfg.Name, StartedAt: wall().UTC().Truncate(time.Microsecond), Lease: cfg.Lease},
 	}
 	if err := f.renew(ctx); err != nil {
@@ -144,8 +151,10 @@ func (f *fleet) catchUp(ctx context.Context, atLeast int64) error {
 	if err != nil {
 		return err
 	}
-	if was := f.followed.Swap(revision); was != revision {
-		f.moved()
+	for was := f.followed.Load(); was < revision; was = f.followed.Load() {
+		if f.followed.CompareAndSwap(was, revision) {
+			f.moved()
+		}
 	}
 	return nil
 }
@@ -154,8 +163,11 @@ func (f *fleet) catchUp(ctx context.Context, atLeast int64) error {
 func (f *fleet) renew(ctx context.Context) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	_, err := f.renewLocked(ctx)
-	return err
+	nodes, err := f.renewLocked(ctx)
+	if err != nil {
+		return err
+	}
+	return f.bury(ctx, nodes)
 }
 
 // renewLocked renews the lease and answers the nodes. f.mu is held.
@@ -177,7 +189,51 @@ func (f *fleet) renewLocked(ctx context.Context) ([]store.Node, error) {
 	defer f.rounds.Unlock()
 	close(f.renewed)
 	f.renewed = make(chan struct{})
+	f.note(nodes)
 	return nodes, nil
+}
+
+// note remembers since when each of the others has not renewed. f.rounds is held.
+func (f *fleet) note(nodes []store.Node) {
+	now, seen := f.Boot(), make(map[keys.ID]sight, len(nodes))
+	for _, n := range nodes {
+		s, known := f.seen[n.ID]
+		if !known || s.renewals != n.Renewals {
+			s = sight{n.Renewals, now}
+		}
+		seen[n.ID] = s
+	}
+	f.seen = seen
+}
+
+// silence is for how long a node has not renewed, as far as this one has seen.
+func (f *fleet) silence(n *store.Node) time.Duration {
+	f.rounds.Lock()
+	defer f.rounds.Unlock()
+	s, known := f.seen[n.ID]
+	if !known || s.renewals != n.Renewals {
+		return 0
+	}
+	return f.Boot() - s.since
+}
+
+// gone reports whether a node's lease is certainly over.
+func (f *fleet) gone(n *store.Node) bool { return f.silence(n) > n.Lease+f.Margin }
+
+// bury removes the nodes that have been gone for long. One that comes back follows first, as after
+// every lease that has ended.
+func (f *fleet) bury(ctx context.Context, nodes []store.Node) error {
+	const long = 100 // times what makes a node gone
+	var dead []keys.ID
+	for i := range nodes {
+		if n := &nodes[i]; n.ID != f.me.ID && f.silence(n) > long*(n.Lease+f.Margin) {
+			dead = append(dead, n.ID)
+		}
+	}
+	if len(dead) == 0 {
+		return nil
+	}
+	return f.shared.Leave(ctx, dead...)
 }
 
 // holds reports whether the lease runs.
@@ -219,11 +275,6 @@ func errLease() error {
 
 // settle waits until every other node has followed up to revision or is gone.
 func (f *fleet) settle(ctx context.Context, revision int64) error {
-	type sight struct {
-		renewals int64
-		since    time.Duration
-	}
-	seen := map[keys.ID]sight{}
 	failing := f.Boot()
 	for {
 		nodes, err := f.look(ctx)
@@ -235,17 +286,10 @@ func (f *fleet) settle(ctx context.Context, revision int64) error {
 				Hint: "the change is made, but another node may not know of it yet: repeat the request, with its retry token where it has one",
 			}
 		}
-		now, behind := f.Boot(), err != nil
-		for _, n := range nodes {
-			if n.ID == f.me.ID || n.Watermark >= revision {
-				continue
-			}
-			s, known := seen[n.ID]
-			if !known || s.renewals != n.Renewals {
-				s = sight{n.Renewals, now}
-				seen[n.ID] = s
-			}
-			behind = behind || now-s.since <= n.Lease+f.Margin
+		behind := err != nil
+		for i := range nodes {
+			n := &nodes[i]
+			behind = behind || n.ID != f.me.ID && n.Watermark < revision && !f.gone(n)
 		}
 		if !behind {
 			return nil
