@@ -139,7 +139,7 @@ func environment(env []string) map[string]string {
 // envName is the twin of a flag in the environment; "" for flags that must be given by hand.
 func envName(flag string) string {
 	switch flag {
-	case "help", "version", "yes":
+	case "help", "version", "yes", "existing-root":
 		return ""
 	}
 	return "CLAVIGER_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
