@@ -27,6 +27,10 @@ KILLS     := 200    # how often make chaos kills the server
 BENCH     := .      # which benchmarks
 VULN      :=        # 1: lint asks Go's vulnerability database
 COUNT     := 1      # how often each benchmark runs
+ROWS      :=        # bench-floor: only rows whose names contain one of these words, with commas between
+ROUNDS    := 7      # bench-floor: how often each row is measured
+SECONDS   := 2      # bench-floor: how long each time
+POOL      := 20000  # bench-floor: how many of OCI's requests are signed ahead
 
 export GOLANGCI_LINT_CACHE := $(CURDIR)/.cache/golangci-lint
 
@@ -46,11 +50,16 @@ define build_testsum
 @go build -C tools -o $(TESTSUM) ./testsum
 endef
 
+define build_measure
+@CGO_ENABLED=0 GOFIPS140=$(FIPS) go build -trimpath -o .cache/bin/floor ./internal/benchtest/floor
+@CGO_ENABLED=0 go build -trimpath -o .cache/bin/measure ./internal/benchtest/measure
+endef
+
 define find_terraform
 @go run -C terraform-provider-oci ./internal/livetest/terraform
 endef
 
-.PHONY: help build install-provider test test-short lint fuzz chaos conformance bench generate clean
+.PHONY: help build install-provider test test-short lint fuzz chaos conformance bench bench-floor generate clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -105,6 +114,10 @@ conformance: ## the clouds' own SDKs against a live server
 bench: ## benchmarks with allocations, into .cache/bench.txt (BENCH=. COUNT=1)
 	@mkdir -p .cache
 	go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count=$(COUNT) ./... | tee .cache/bench.txt
+
+bench-floor: build ## Claviger against the floor, in turn; prints ratios (ROWS= ROUNDS=7 SECONDS=2 POOL=20000)
+	$(build_measure)
+	.cache/bin/measure -rows '$(strip $(ROWS))' -rounds $(strip $(ROUNDS)) -seconds $(strip $(SECONDS)) -pool $(strip $(POOL))
 
 generate: ## write the documents that are rendered from tables
 	go generate ./...

@@ -51,8 +51,11 @@ func rules() map[string]rule {
 		"kms":               {ours: []string{"keys", "secret", "identity", "audit", "engine", "seal", "archive", "store", "objects"}, theirs: []string{"golang.org/x/sync"}, never: []string{"net", "os", "database/sql", "encoding/xml"}},
 		"dialect":           {ours: aboveTheCore, never: []string{"database/sql"}},
 		"dialect/admin":     dialect, "dialect/alibaba": dialect, "dialect/oci": dialect,
-		"config": {theirs: []string{"github.com/BurntSushi/toml"}, never: []string{"net/http", "database/sql"}},
-		"server": {ours: []string{"dialect", "config"}, theirs: []string{"github.com/prometheus/client_golang", "golang.org/x/sync"}, never: []string{"database/sql"}},
+		"bench":             {never: []string{"database/sql"}},
+		"benchtest/floor":   {},
+		"benchtest/measure": {ours: []string{"bench"}},
+		"config":            {theirs: []string{"github.com/BurntSushi/toml"}, never: []string{"net/http", "database/sql"}},
+		"server":            {ours: []string{"dialect", "config"}, theirs: []string{"github.com/prometheus/client_golang", "golang.org/x/sync"}, never: []string{"database/sql"}},
 	}
 }
 

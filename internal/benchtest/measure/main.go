@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command measure compares Claviger with the floor: the smallest honest server that does the same
+// work. It starts both, puts the same load on them in turn, A B A B, and prints the median of the
+// rounds' ratios with their spread, since only ratios within one run mean something: a machine's
+// absolute figures move by a quarter from minute to minute. See docs/performance.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"time"
+)
+
+// options are the flags.
+type options struct {
+	claviger, floor string // binaries
+	rows            string
+	rounds          int
+	seconds         float64
+	warmUp          time.Duration
+	connections     int
+	pool            int
+	list            bool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "measure:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, out, talk io.Writer) error {
+	var o options
+	f := flag.NewFlagSet("measure", flag.ContinueOnError)
+	f.SetOutput(talk)
+	f.StringVar(&o.claviger, "claviger", "bin/claviger", "the server's binary")
+	f.StringVar(&o.floor, "floor", ".cache/bin/floor", "the floor's binary")
+	f.StringVar(&o.rows, "rows", "", "only rows whose names contain one of these words, separated by commas; all by default")
+	f.IntVar(&o.rounds, "rounds", 7, "how often each row is measured")
+	f.Float64Var(&o.seconds, "seconds", 2, "how long each measurement takes")
+	f.DurationVar(&o.warmUp, "warm-up", 300*time.Millisecond, "load before each measurement")
+	f.IntVar(&o.connections, "connections", 16, "connections that are kept alive")
+	f.IntVar(&o.pool, "pool", 20000, "OCI: how many requests are signed ahead")
+	f.BoolVar(&o.list, "list", false, "list the rows")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if o.rounds < 1 || o.seconds <= 0 || o.connections < 1 || o.pool < 1 {
+		return errors.New("-rounds, -seconds, -connections and -pool must be more than nothing")
+	}
+	var chosen []row
+	for _, r := range rows() {
+		if wanted(r.name, o.rows) {
+			chosen = append(chosen, r)
+		}
+	}
+	if o.list {
+		for _, r := range chosen {
+			fmt.Fprintln(out, r.name)
+		}
+		return nil
+	}
+	if len(chosen) == 0 {
+		return fmt.Errorf("no row's name contains any of %q; -list shows them", o.rows)
+	}
+	return compare(ctx, o, chosen, out, talk)
+}
+
+// wanted reports whether a name contains one of the words; none at all mean every name.
+func wanted(name, words string) bool {
+	if strings.TrimSpace(words) == "" {
+		return true
+	}
+	for word := range strings.SplitSeq(words, ",") {
+		if word = strings.TrimSpace(word); word != "" && strings.Contains(name, word) {
+			return true
+		}
+	}
+	return false
+}
