@@ -48,6 +48,7 @@ type commands struct {
 	Clock       clockCmd       `cmd:"" help:"Show the clock; in dev also move it."`
 	Events      eventsCmd      `cmd:"" help:"Show what is scheduled."`
 	Nodes       nodesCmd       `cmd:"" help:"Show the nodes that share the database."`
+	Store       storeCmd       `cmd:"" help:"Work on a whole database."`
 	Reset       resetCmd       `cmd:"" help:"Take a dev server back to its first state."`
 }
 

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// How often progress is shown: as often as an eye wants it on a terminal, as seldom as a log does
+// elsewhere.
+const (
+	barInterval  = 100 * time.Millisecond
+	lineInterval = 10 * time.Second
+	barWidth     = 30
+)
+
+// progress shows on standard error how far long work has come: a bar that is drawn again and
+// again on a terminal, a line now and then elsewhere. It belongs to one goroutine at a time.
+type progress struct {
+	out      io.Writer
+	what     string
+	terminal bool
+	now      func() time.Time
+
+	began, shown time.Time
+	drawn, over  bool
+}
+
+// progress begins to show what is done, in a word or two.
+func (a *app) progress(what string) *progress {
+	f, ok := a.err.(*os.File)
+	p := &progress{out: a.err, what: what, terminal: ok && term.IsTerminal(int(f.Fd())), now: time.Now}
+	p.began = p.now()
+	p.shown = p.began
+	return p
+}
+
+// show tells that done of total is done. It may be called as often as one likes.
+func (p *progress) show(done, total int) {
+	now, interval := p.now(), lineInterval
+	if p.terminal {
+		interval = barInterval
+	}
+	if p.over || (done < total && now.Sub(p.shown) < interval) {
+		return
+	}
+	p.shown, p.drawn, p.over = now, true, done >= total
+	share := 1.0
+	if total > 0 {
+		share = min(1, float64(done)/float64(total))
+	}
+	line := fmt.Sprintf("%s %3.0f%%  %d of %d%s", p.what, 100*share, done, total, p.left(now, share))
+	if !p.terminal {
+		_, _ = fmt.Fprintln(p.out, line) // nobody to tell
+		return
+	}
+	full := int(share * barWidth)
+	_, _ = fmt.Fprintf(p.out, "\r%s%s %s\x1b[K", strings.Repeat("█", full), strings.Repeat("░", barWidth-full), line)
+}
+
+// left is when the work will be over if it goes on as it went.
+func (p *progress) left(now time.Time, share float64) string {
+	spent := now.Sub(p.began)
+	if share >= 1 {
+		return fmt.Sprintf(", took %s", spent.Round(time.Second))
+	}
+	if share < 0.001 {
+		return ""
+	}
+	return fmt.Sprintf(", %s left", time.Duration(float64(spent)*(1-share)/share).Round(time.Second))
+}
+
+// end leaves the terminal's line.
+func (p *progress) end() {
+	if p.terminal && p.drawn {
+		_, _ = fmt.Fprintln(p.out)
+	}
+}
