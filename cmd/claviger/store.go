@@ -17,7 +17,8 @@ import (
 )
 
 type storeCmd struct {
-	Fill storeFillCmd `cmd:"" help:"Fill a database with keys, to try a server at a size."`
+	Verify storeVerifyCmd `cmd:"" help:"Read a whole database, open every secret in it, and say what is not as it must be."`
+	Fill   storeFillCmd   `cmd:"" help:"Fill a database with keys, to try a server at a size."`
 }
 
 // openService opens the service of a server that is not running, or runs on other machines too.

@@ -62,6 +62,8 @@ func TestCheckFinds(t *testing.T) {
 		"a replica not named":     {"UPDATE replicas SET state = 'ACTIVE', delete_at = NULL", "its vault is ACTIVE"},
 		"a replica of nothing":    {"UPDATE vaults SET replica = id WHERE state = 'ACTIVE'", "not its own"},
 		"a replica at home":       {"UPDATE replicas SET region = 'home'", "in its region"},
+		"an endpoint twice":       {"UPDATE replicas SET endpoint = (SELECT endpoint FROM vaults WHERE endpoint <> '' LIMIT 1)", "another's too"},
+		"a document unreadable":   {"UPDATE keys SET tags = '{' WHERE state = 'ENABLED'", "read vault"},
 		"two default vaults":      {"DROP INDEX vaults_default; UPDATE vaults SET is_default = 1", "two default"},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -74,6 +76,41 @@ func TestCheckFinds(t *testing.T) {
 				t.Error("the checker finds nothing")
 			} else if !strings.Contains(err.Error(), c.says) {
 				t.Errorf("the checker says %v, and nothing of %q", err, c.says)
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestIntegrityFinds breaks what only the database itself sees: rows that belong to nothing, which no
+// list shows, and the file.
+func TestIntegrityFinds(t *testing.T) {
+	t.Parallel()
+	template := t.TempDir()
+	s := openTest(t, Options{Dir: template, Create: true})
+	populate(t, s)
+	if faults, err := s.Integrity(t.Context()); err != nil || len(faults) > 0 {
+		t.Fatalf("before anything is broken: %v, %v", faults, err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for what, c := range map[string]struct{ statement, says string }{
+		"a key of no vault": {"UPDATE keys SET vault = zeroblob(16)", "of table keys refers to a row of table vaults"},
+		"a tenant lost":     {"DELETE FROM tenants", "refers to a row of table tenants"},
+		"a row in no index": {"PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = replace(sql, 'RESTORING', 'ENABLED') WHERE name = 'keys_restoring'", "the database is damaged"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			copyFile(t, filepath.Join(template, databaseName), filepath.Join(dir, databaseName))
+			edit(t, dir, "PRAGMA ignore_check_constraints = ON; "+c.statement)
+			s := openTest(t, Options{Dir: dir})
+			faults, err := s.Integrity(t.Context())
+			if err != nil || !strings.Contains(strings.Join(faults, "\n"), c.says) {
+				t.Errorf("found %q, %v; want something of %q", faults, err, c.says)
 			}
 			if err := s.Close(); err != nil {
 				t.Error(err)

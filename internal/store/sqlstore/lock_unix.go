@@ -30,7 +30,7 @@ func lockDir(dir string) (unlock func() error, err error) {
 	}()
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, fmt.Errorf("%s belongs to another process%s: a data directory has one owner", dir, owner(f))
+		return nil, fmt.Errorf("%s belongs to another process%s: %w", dir, owner(f), ErrOwned)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)

@@ -39,6 +39,9 @@ type Options struct {
 	connect func(dsn string) (driver.Connector, error) // for tests of faults; nil is the driver's own
 }
 
+// ErrOwned says that another process has the database open.
+var ErrOwned = errors.New("a data directory has one owner")
+
 // The files in a data directory. SQLite adds -wal and -shm to the database's name.
 const (
 	databaseName = "claviger.db"

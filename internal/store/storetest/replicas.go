@@ -96,31 +96,3 @@ func testReplicas(t *testing.T, open func(testing.TB) store.Store) {
 		t.Errorf("replicas that are left (-want +got):\n%s", diff)
 	}
 }
-
-// replicas checks a tenant's replicas.
-func (c *checker) replicas(t *keys.Tenant) error {
-	rows, err := c.tx.Replicas(t.ID)
-	if err != nil {
-		return err
-	}
-	for _, r := range rows {
-		c.replicated[r.ID] = r.Vault
-		ref := change{keys.TypeReplica, r.ID, ""}
-		if err := c.record(ref, r.Revision); err != nil {
-			return err
-		}
-		v, err := store.LoadVault(c.tx, r.Vault)
-		if err != nil {
-			return err
-		}
-		gone := v.State == keys.Deleted
-		if err := errors.Join(
-			c.expect(v.Tenant == r.Tenant && v.Region != r.Region, "%s is of another tenant than its vault, or in its region", ref),
-			c.expect(r.State != keys.Deleted || !r.DeleteAt.IsZero(), "%s is deleted at no time", ref),
-			c.expect((r.State == keys.Deleted) == (gone || v.Replica != r.ID), "%s is %s, its vault is %s and says %s", ref, r.State, v.State, v.Replica),
-		); err != nil {
-			return err
-		}
-	}
-	return nil
-}
