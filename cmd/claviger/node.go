@@ -47,6 +47,7 @@ type settings struct {
 	chance     uint64          // what is drawn for it
 	xmlRoot    alibaba.XMLRoot
 	nonces     int    // how many are kept in memory; 0: the service's default
+	strict     bool   // they are kept in the store instead
 	token      string // of the admin API
 	mutualTLS  bool   // clients are asked for certificates
 	log        *slog.Logger
@@ -82,7 +83,7 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 	n.service, err = kms.Open(ctx, kms.Config{
 		Store: set.store, Seal: set.seal, Audit: set.audit, Pool: n.pool, Rand: rand.Reader, Wall: time.Now, Log: set.log,
 		Regions: regions, HSM: set.hsm, Tombstones: set.tombstones, Work: set.work, Virtual: set.virtual, Endpoints: endpointsOf{n.vaults},
-		NonceLimit: set.nonces, Fleet: set.fleet, VaultsChanged: n.matchVaults,
+		NonceLimit: set.nonces, StrictNonces: set.strict, Fleet: set.fleet, VaultsChanged: n.matchVaults,
 		Objects: set.objects, Spool: set.spool, MaxBackup: set.maxBackup, Patience: set.patience, Backup: set.backup,
 	})
 	if err != nil {
@@ -122,6 +123,9 @@ func (n *node) limiter(prefix string) *dialect.Limiter {
 		if own, ok := strings.CutPrefix(class, prefix); ok {
 			rates[own] = rate
 		}
+	}
+	if n.service.Shared() {
+		return dialect.NewSharedLimiter(n.service.Take, rates)
 	}
 	return dialect.NewLimiter(time.Now, rates)
 }

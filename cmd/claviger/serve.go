@@ -99,7 +99,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		mode: "serve", fleet: fleetOf(cfg), regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(), work: cfg.WorkRequests.Std(),
 		patience: patience(cfg.Server),
 		quotas:   quotas, rates: rates, consistent: oci.Consistency(cfg.OCI.Consistency), chance: cfg.OCI.ConsistencySeed,
-		xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), nonces: cfg.Alibaba.NonceCapacity, token: token, log: log,
+		xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), nonces: cfg.Alibaba.NonceCapacity, strict: cfg.Alibaba.Nonces == "strict", token: token, log: log,
 	}
 	tlsConfig, err := serveTLS(cfg, log)
 	if err != nil {

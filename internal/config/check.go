@@ -25,6 +25,7 @@ func (c *Config) check() error {
 	p.oneOf("limits.mode", c.Limits.Mode, "management", "cloud", "off")
 	p.oneOf("oci.consistency", c.OCI.Consistency, "strict", "cloudlike")
 	p.oneOf("alibaba.xml_root", c.Alibaba.XMLRoot, "operation", "kms", "action")
+	p.oneOf("alibaba.nonces", c.Alibaba.Nonces, "memory", "strict")
 	p.oneOf("log.level", c.Log.Level, "debug", "info", "warn", "error")
 	p.oneOf("log.format", c.Log.Format, "json", "text")
 	p.positive("work_requests", int64(c.WorkRequests))

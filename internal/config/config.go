@@ -203,6 +203,12 @@ type Alibaba struct {
 	// <DescribeKeyVersionResponse> and the like for the others; "kms" is <KMS> for all;
 	// "action" is the other form for all.
 	XMLRoot string `toml:"xml_root"`
+	// Nonces is where the signature nonces of data calls are remembered, each of which is good for
+	// one request: "memory" is the process's own, costs nothing, and lets a request that was
+	// recorded be sent once more to another node; "strict" is the database, which every call of
+	// this API then writes to. Those of changes are in the database in any case. Default: "strict"
+	// with store.type = "postgres", else "memory".
+	Nonces string `toml:"nonces"`
 	// NonceCapacity is how many signature nonces are kept in memory, each for 15 minutes. When
 	// it is full, calls are throttled. A million takes about 25 MB. Default 4000000.
 	NonceCapacity int `toml:"nonce_capacity"`
@@ -378,6 +384,12 @@ func (c *Config) resolve(dir string) {
 			if *dir == "" {
 				*dir = filepath.Join(c.Data, name)
 			}
+		}
+	}
+	if c.Alibaba.Nonces == "" {
+		c.Alibaba.Nonces = "memory"
+		if c.Store.Type == "postgres" {
+			c.Alibaba.Nonces = "strict"
 		}
 	}
 	for i := range c.Regions {

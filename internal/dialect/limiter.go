@@ -3,6 +3,7 @@
 package dialect
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"sync"
@@ -16,6 +17,7 @@ import (
 type Limiter struct {
 	now   func() time.Time
 	rates map[string]float64 // class → requests per second, immutable
+	take  Take               // instead of what follows; nil: the buckets are this process's
 
 	mu      sync.Mutex
 	buckets map[bucketKey]*bucket // guarded by mu
@@ -36,6 +38,15 @@ func NewLimiter(now func() time.Time, rates map[string]float64) *Limiter {
 	return &Limiter{now: now, rates: rates, buckets: map[bucketKey]*bucket{}}
 }
 
+// Take takes a token out of a bucket that several processes share, or tells when there is one.
+type Take func(ctx context.Context, tenant keys.ID, class string, rate float64) (ok bool, wait time.Duration, err error)
+
+// NewSharedLimiter makes a limiter whose buckets are elsewhere. Without an answer from there no
+// request of a class with a rate passes.
+func NewSharedLimiter(take Take, rates map[string]float64) *Limiter {
+	return &Limiter{rates: rates, take: take}
+}
+
 // Throttled is the error of a request over the rate. RetryAfter is when the next one fits.
 type Throttled struct{ RetryAfter time.Duration }
 
@@ -43,10 +54,17 @@ func (t *Throttled) Error() string { return fmt.Sprintf("next request fits in %v
 
 // Admit takes one request out of the tenant's bucket, or answers KindThrottled with a
 // [Throttled] as its cause.
-func (l *Limiter) Admit(tenant keys.ID, class string) error {
+func (l *Limiter) Admit(ctx context.Context, tenant keys.ID, class string) error {
 	rate, ok := l.rates[class]
 	if !ok || rate <= 0 {
 		return nil
+	}
+	if l.take != nil {
+		ok, wait, err := l.take(ctx, tenant, class, rate)
+		if ok || err != nil {
+			return err
+		}
+		return throttled(class, rate, wait)
 	}
 	now := l.now()
 	l.mu.Lock()
@@ -65,7 +83,10 @@ func (l *Limiter) Admit(tenant keys.ID, class string) error {
 		b.tokens--
 		return nil
 	}
-	wait := time.Duration((1 - b.tokens) / rate * float64(time.Second))
+	return throttled(class, rate, time.Duration((1-b.tokens)/rate*float64(time.Second)))
+}
+
+func throttled(class string, rate float64, wait time.Duration) error {
 	return &keys.Error{
 		Kind: keys.KindThrottled, Field: class, Err: &Throttled{RetryAfter: wait},
 		Hint: fmt.Sprintf("more than %g requests per second in class %s for this tenant", rate, class),

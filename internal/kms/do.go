@@ -237,6 +237,12 @@ func translate(err error) error {
 	switch {
 	case errors.Is(err, store.ErrUnknown):
 		return &keys.Error{Kind: keys.KindUnavailable, Err: err, Hint: "the change may or may not have been made: repeat the request, with its retry token where it has one"}
+	case errors.Is(err, store.ErrFull):
+		return &keys.Error{Kind: keys.KindUnavailable, Err: err, Hint: "nothing was changed: the database has no room; try again once its administrator has made some"}
+	case errors.Is(err, store.ErrReadOnly):
+		return &keys.Error{Kind: keys.KindUnavailable, Err: err, Hint: "nothing was changed: the database takes no changes at the moment"}
+	case errors.Is(err, store.ErrAway):
+		return &keys.Error{Kind: keys.KindUnavailable, Err: err, Hint: "the database does not answer; try again"}
 	case errors.Is(err, store.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &keys.Error{Kind: keys.KindUnavailable, Err: err}
 	case errors.Is(err, store.ErrConflict):

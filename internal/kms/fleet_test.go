@@ -66,12 +66,15 @@ type nodes struct {
 	url            string
 }
 
-func newNodes(t *testing.T, server *pgtest.Server) *nodes {
+func newNodes(t *testing.T, server *pgtest.Server, change ...func(*kms.Config)) *nodes {
 	t.Helper()
 	schema := strings.ToLower(strings.NewReplacer("/", "_", " ", "_").Replace(t.Name()))
 	n := &nodes{boot: [2]*bootClock{newBootClock(), newBootClock()}, url: server.Schema(t, schema)}
 	n.World = kmstest.New(t, kmstest.On(openShared(t, n.url)), kmstest.With(func(c *kms.Config) {
 		c.Fleet = nodeConfig("first", n.boot[0])
+		for _, f := range change {
+			f(c)
+		}
 	}))
 	second := *n.World
 	second.Store = openShared(t, n.url)

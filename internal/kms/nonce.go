@@ -3,6 +3,7 @@
 package kms
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -40,9 +41,38 @@ func newNonces(rand io.Reader, wall func() time.Time, limit int) (*nonces, error
 	return &nonces{wall: wall, start: wall().Truncate(time.Second), key: key, limit: limit, buckets: map[int64]map[uint64]struct{}{}}, nil
 }
 
+// nonceSlack is by how much the clocks of nodes may differ, or of the machine before and after
+// it started: for so much longer than its signature is good a nonce is kept in the store.
+const nonceSlack = 15 * time.Minute
+
 // Seen checks and remembers the call's nonce, after its signature verified. timestamp is the
-// signed one.
-func (s *Service) Seen(c *Call, timestamp time.Time) error { return s.nonces.seen(c, timestamp) }
+// signed one. With [Config.StrictNonces] it is in the store before the call has any effect;
+// otherwise in this process's memory, and a mutation's in its transaction as well.
+func (s *Service) Seen(ctx context.Context, c *Call, timestamp time.Time) error {
+	if !s.strictNonces {
+		return s.nonces.seen(c, timestamp)
+	}
+	n := store.Nonce{Hash: c.Nonce, ExpiresAt: c.NonceExpires.Add(nonceSlack)}
+	c.Nonce = [16]byte{} // it is recorded, and not a second time
+	fresh := true
+	var err error
+	if shared := s.store.Fleet(); shared != nil {
+		fresh, err = shared.Claim(ctx, n)
+	} else if _, err = s.store.Update(ctx, func(tx store.Tx) error { return tx.Put(&n) }); errors.Is(err, store.ErrExists) {
+		fresh, err = false, nil
+	}
+	switch {
+	case err != nil:
+		return translate(err)
+	case !fresh:
+		return errReplay()
+	}
+	return nil
+}
+
+func errReplay() error {
+	return &keys.Error{Kind: keys.KindReplay, Hint: "the signature nonce was used before: use a new one for every request"}
+}
 
 func (n *nonces) seen(c *Call, timestamp time.Time) error {
 	if timestamp.Before(n.start) {
@@ -65,7 +95,7 @@ func (n *nonces) seen(c *Call, timestamp time.Time) error {
 			continue
 		}
 		if _, ok := b[h]; ok {
-			return &keys.Error{Kind: keys.KindReplay, Hint: "the signature nonce was used before: use a new one for every request"}
+			return errReplay()
 		}
 	}
 	if n.count >= n.limit {
@@ -91,7 +121,7 @@ func (n *nonces) size() int {
 func recordNonce(tx store.Tx, c *Call) error {
 	err := tx.Put(&store.Nonce{Hash: c.Nonce, ExpiresAt: c.NonceExpires})
 	if errors.Is(err, store.ErrExists) {
-		return &keys.Error{Kind: keys.KindReplay, Hint: "the signature nonce was used before: use a new one for every request"}
+		return errReplay()
 	}
 	return err
 }

@@ -3,6 +3,7 @@
 package kms_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ func seenNonce(t testing.TB, w *kmstest.World, nonce byte, at time.Time) error {
 	t.Helper()
 	c := signed(t, w, nonce, at)
 	defer c.End()
-	return w.Seen(c, at)
+	return w.Seen(t.Context(), c, at)
 }
 
 func TestANonceIsServedOnce(t *testing.T) {
@@ -95,7 +96,7 @@ func TestAMutationIsNotReplayedAcrossARestart(t *testing.T) {
 	rotation := func() error {
 		c := signed(t, w, 1, at)
 		defer c.End()
-		if err := w.Seen(c, at); err != nil {
+		if err := w.Seen(context.Background(), c, at); err != nil {
 			return err
 		}
 		return second(w.Rotate(t.Context(), c, kms.KeyRef{ID: k.ID}))

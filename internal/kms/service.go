@@ -87,6 +87,8 @@ type Config struct {
 	KeyringLimit int
 	// NonceLimit is the most nonces kept in memory; 0: 4,000,000 (about 100 MB when full).
 	NonceLimit int
+	// StrictNonces keeps every nonce in the store instead, where all nodes and later runs know it.
+	StrictNonces bool
 }
 
 // Service is the key management service. It is safe for concurrent use.
@@ -115,12 +117,15 @@ type Service struct {
 	hierarchy *hierarchy
 	ring      *keyring
 	nonces    *nonces
-	sessions  *sessions
-	tenants   sync.Map // tenantName → keys.ID; names are given for good, and read by data calls
-	guard     *clockGuard
-	held      atomic.Int64 // erasures that the clock guard holds back
-	remains   atomic.Bool  // something was erased since the last scrub
-	wrapping  sync.Map     // vault → *sync.Mutex, held while its wrapping key is made
+
+	strictNonces bool // in the store, not in nonces
+
+	sessions *sessions
+	tenants  sync.Map // tenantName → keys.ID; names are given for good, and read by data calls
+	guard    *clockGuard
+	held     atomic.Int64 // erasures that the clock guard holds back
+	remains  atomic.Bool  // something was erased since the last scrub
+	wrapping sync.Map     // vault → *sync.Mutex, held while its wrapping key is made
 
 	fleet *fleet // nil where the store is this process's alone
 
@@ -165,6 +170,8 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		hierarchy: h,
 		ring:      newKeyring(orElse(cfg.KeyringLimit, 200_000)),
 		guard:     newClockGuard(cfg.Wall),
+
+		strictNonces: cfg.StrictNonces,
 	}
 	if s.nonces, err = newNonces(cfg.Rand, cfg.Wall, orElse(cfg.NonceLimit, 4_000_000)); err != nil {
 		return nil, err

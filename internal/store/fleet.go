@@ -23,6 +23,29 @@ type Fleet interface {
 	// Follow tells the observer what others have committed, waits as an Update would for what
 	// that retired, and answers up to which revision it did, which is not less than atLeast.
 	Follow(ctx context.Context, atLeast int64) (revision int64, err error)
+
+	// Claim remembers a nonce and reports whether it was new: of all that claim the same one, on
+	// whatever node, one is told so. It is as durable then as any commit. After an error it may
+	// be remembered or not.
+	Claim(ctx context.Context, n Nonce) (fresh bool, err error)
+
+	// Take asks for one token of a bucket that all nodes share. Its time is the database's.
+	Take(ctx context.Context, a Ask) (Grant, error)
+}
+
+// Ask is a request for one token of a tenant's bucket for a class of operations, which holds Burst
+// at most and gets Rate a second. A bucket that nobody asked of is full, and is so again after a
+// crash of the database.
+type Ask struct {
+	Tenant      keys.ID
+	Class       string
+	Rate, Burst float64
+}
+
+// Grant is the answer: whether the token was there, and when there will be one otherwise.
+type Grant struct {
+	OK   bool
+	Wait time.Duration
 }
 
 // Node is one process that serves from memory, as it shows itself to the others.

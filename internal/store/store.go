@@ -28,6 +28,11 @@ var (
 	// change may or may not be there.
 	ErrUnknown = errors.New("outcome of the commit is unknown")
 	ErrClosed  = errors.New("store is closed")
+	// ErrAway says that the database cannot be reached or does not answer in time, ErrFull that
+	// it has no room for the change, ErrReadOnly that it takes none. The change was not made.
+	ErrAway     = errors.New("the database does not answer")
+	ErrFull     = errors.New("the database has no room")
+	ErrReadOnly = errors.New("the database is read-only")
 )
 
 // Store is a database of records.

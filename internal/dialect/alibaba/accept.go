@@ -47,12 +47,12 @@ func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
 	}
 	x.Call.Who = cred.Caller
 	x.Call.Nonce, x.Call.NonceExpires = nonceOf(&c), latest(at, w.d.cfg.Now()).Add(maxSkew)
-	if err := w.d.service.Seen(&x.Call, at); err != nil {
+	if err := w.d.service.Seen(ctx, &x.Call, at); err != nil {
 		return err
 	}
 	if limiter, class := w.d.cfg.Limiter, x.Op.Class; limiter != nil && class != "" {
 		tenant := cred.Caller.Tenant
-		x.Call.Admit = func() error { return limiter.Admit(tenant, class) }
+		x.Call.Admit = func() error { return limiter.Admit(ctx, tenant, class) }
 	}
 	return nil
 }

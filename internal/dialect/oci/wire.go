@@ -99,7 +99,7 @@ func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
 	w.d.settling.watch(&x.Call)
 	if l := w.d.cfg.Limiter; l != nil && x.Op.Class != unlimited {
 		tenant, class := x.Call.Who.Tenant, x.Op.Class
-		x.Call.Admit = func() error { return l.Admit(tenant, class) }
+		x.Call.Admit = func() error { return l.Admit(ctx, tenant, class) }
 	}
 	return m.op.acceptHeaders(x)
 }

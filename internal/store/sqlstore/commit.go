@@ -237,7 +237,9 @@ func (c *committer) abandon() {
 	if c.session == nil {
 		return
 	}
-	_, _ = c.session.exec(context.Background(), "ROLLBACK") // closing does it as well
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	_, _ = c.session.exec(ctx, "ROLLBACK") // closing does it as well
+	cancel()
 	c.session.discard()
 	c.session = nil
 }
@@ -274,10 +276,16 @@ func (c *committer) open(ctx context.Context) error {
 	if c.session != nil {
 		return nil
 	}
+	if most := c.engine.limits().reopen; most > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, most, errSlow)
+		defer cancel()
+	}
 	s, err := newSession(ctx, c.db)
 	if err != nil {
 		return err
 	}
+	s.most = c.engine.limits().batch
 	h, err := loadHead(ctx, s)
 	if err != nil {
 		s.discard()

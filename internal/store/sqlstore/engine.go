@@ -28,7 +28,10 @@ type engine interface {
 	// again reports whether a batch that ended with err had no effect, and may succeed if it
 	// is run again at once.
 	again(err error) bool
-	// limits bounds what the committer waits for.
+	// trouble is the error of the store's contract for what is wrong with the database itself, if
+	// err tells of that; nil otherwise.
+	trouble(err error) error
+	// limits bounds what is waited for.
 	limits() limits
 	// scrub makes what was erased unreadable in the files.
 	scrub(ctx context.Context, s *Store) error
@@ -38,5 +41,6 @@ type engine interface {
 type limits struct {
 	batch  time.Duration // from the beginning of a batch to its end
 	reopen time.Duration // how long a batch waits for a database that is away before it is refused
+	read   time.Duration // of a statement that reads
 	shared bool          // others write to the same database
 }

@@ -14,8 +14,15 @@ import (
 	"claviger/internal/store"
 )
 
-// fleet is [store.Fleet] in PostgreSQL. It has a connection of its own, which waits for no batch.
+// fleet is [store.Fleet] in PostgreSQL. It has connections of its own, which wait for no batch.
 type fleet struct {
+	line
+	nonces    *share[store.Nonce, bool]
+	throttles *share[store.Ask, store.Grant]
+}
+
+// line is one connection outside of batches and views, opened when it is needed.
+type line struct {
 	store *Store
 
 	mu      sync.Mutex
@@ -91,9 +98,9 @@ func (f *fleet) Leave(ctx context.Context, ids ...keys.ID) error {
 	})
 }
 
-// with runs fn on the fleet's connection, which a failure ends. One that broke while nobody used it
+// with runs fn on the connection, which a failure ends. One that broke while nobody used it
 // is replaced.
-func (f *fleet) with(ctx context.Context, fn func(*session) error) (err error) {
+func (f *line) with(ctx context.Context, fn func(*session) error) (err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for {
@@ -119,6 +126,12 @@ func (f *fleet) with(ctx context.Context, fn func(*session) error) (err error) {
 }
 
 func (f *fleet) close() {
+	f.nonces.close()
+	f.throttles.close()
+	f.line.close()
+}
+
+func (f *line) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.session != nil {

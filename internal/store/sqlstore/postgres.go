@@ -139,12 +139,15 @@ func (o *PostgresOptions) open(ctx context.Context, config *pgx.ConnConfig) (_ *
 		return nil, err
 	}
 	s := &Store{
-		engine:  postgresEngine{limits{batch: o.BatchTimeout, reopen: o.ReopenTimeout, shared: true}},
+		engine:  postgresEngine{limits{batch: o.BatchTimeout, reopen: o.ReopenTimeout, read: o.StatementTimeout + readGrace, shared: true}},
 		release: func() error { return nil },
 	}
-	s.fleet = &fleet{store: s}
+	s.fleet = newFleet(s)
 	return s, s.run(ctx, writer, reader, o.Log)
 }
+
+// readGrace is what a server that ends a statement for its time has to say so.
+const readGrace = 5 * time.Second
 
 // prepare makes sure of a schema.
 func (o *PostgresOptions) prepare(ctx context.Context, db *sql.DB) error {
@@ -235,7 +238,27 @@ const (
 	integrityViolation   = "23"
 	connectionException  = "08"
 	operatorIntervention = "57P"
+	noResources          = "53"
+	diskFull             = "53100"
+	systemError          = "58"
 )
+
+func (e postgresEngine) trouble(err error) error {
+	if answer, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch {
+		case answer.Code == diskFull:
+			return store.ErrFull
+		case answer.Code == readOnlyTransaction:
+			return store.ErrReadOnly
+		case strings.HasPrefix(answer.Code, noResources), strings.HasPrefix(answer.Code, systemError):
+			return store.ErrAway
+		}
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok || errors.Is(err, errSlow) || errors.Is(err, errStale) || e.again(err) {
+		return store.ErrAway
+	}
+	return nil
+}
 
 func (postgresEngine) uniqueViolation(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)

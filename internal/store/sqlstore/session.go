@@ -6,11 +6,16 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 )
+
+// errSlow says that a server gave no answer in time.
+var errSlow = errors.New("a statement got no answer in time")
 
 // maxStatements bounds the prepared statements of a session. Lists have one text per
 // combination of filters; whatever is beyond is prepared each time.
@@ -21,6 +26,7 @@ type session struct {
 	conn       *sql.Conn
 	convert    bool                  // arguments into the basic types, which the driver leaves to itself
 	used       bool                  // was given back to a pool before
+	most       time.Duration         // how long one statement is waited for; 0: as long as its context lasts
 	statements map[string]*statement // by text
 }
 
@@ -44,6 +50,15 @@ func newSession(ctx context.Context, db *sql.DB) (*session, error) {
 	}
 	_, pgx := db.Driver().(*stdlib.Driver)
 	return &session{conn: conn, convert: pgx, statements: map[string]*statement{}}, nil
+}
+
+// bounded limits how long a statement is waited for: a server that is cut off does not even end a
+// connection.
+func (s *session) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.most == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeoutCause(ctx, s.most, errSlow)
 }
 
 // prepare finds or makes a statement.
@@ -81,6 +96,8 @@ func (s *session) plain(args []any) ([]any, error) {
 
 // exec runs a statement and tells how many rows it changed.
 func (s *session) exec(ctx context.Context, text string, args ...any) (int64, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	st, err := s.prepare(ctx, text)
 	if err != nil {
 		return 0, err
@@ -98,6 +115,8 @@ func (s *session) exec(ctx context.Context, text string, args ...any) (int64, er
 
 // one scans the first row of a query; [sql.ErrNoRows] when there is none.
 func (s *session) one(ctx context.Context, text string, args, into []any) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	st, err := s.prepare(ctx, text)
 	if err != nil {
 		return err
@@ -111,6 +130,8 @@ func (s *session) one(ctx context.Context, text string, args, into []any) error 
 
 // each calls scan for each row of a query.
 func (s *session) each(ctx context.Context, text string, args []any, scan func(*sql.Rows) error) error {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
 	st, err := s.prepare(ctx, text)
 	if err != nil {
 		return err
@@ -147,15 +168,16 @@ func (s *session) discard() {
 type pool struct {
 	db    *sql.DB
 	slots chan struct{} // holds one token per session in use
+	most  time.Duration // of a session's statement
 
 	mu   sync.Mutex
 	idle []*session // most recently used last
 }
 
-func newPool(db *sql.DB, size int) *pool {
+func newPool(db *sql.DB, size int, most time.Duration) *pool {
 	db.SetMaxOpenConns(size)
 	db.SetMaxIdleConns(size)
-	return &pool{db: db, slots: make(chan struct{}, size)}
+	return &pool{db: db, slots: make(chan struct{}, size), most: most}
 }
 
 // take waits for a session.
@@ -177,8 +199,10 @@ func (p *pool) take(ctx context.Context) (*session, error) {
 	s, err := newSession(ctx, p.db)
 	if err != nil {
 		<-p.slots
+		return nil, err
 	}
-	return s, err
+	s.most = p.most
+	return s, nil
 }
 
 // put gives a session back; one that is not fit for use is discarded.
@@ -201,9 +225,11 @@ func (p *pool) close() error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	var all sync.WaitGroup
 	for _, s := range p.idle {
-		s.discard()
+		all.Go(s.discard) // takes seconds where the server is cut off
 	}
+	all.Wait()
 	p.idle = nil
 	return p.db.Close()
 }

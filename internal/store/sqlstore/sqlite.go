@@ -184,7 +184,7 @@ func (s *Store) start(ctx context.Context, o *Options, write, read string) (err 
 
 // run starts the committer of a store whose schema is up to date.
 func (s *Store) run(ctx context.Context, writer, reader *sql.DB, log *slog.Logger) error {
-	s.views = newPool(reader, max(4, 2*runtime.GOMAXPROCS(0)))
+	s.views = newPool(reader, max(4, 2*runtime.GOMAXPROCS(0)), s.engine.limits().read)
 	s.committer = &committer{
 		db: writer, engine: s.engine, log: log, queue: newQueue(), stopped: make(chan struct{}),
 		herald: &herald{shared: s.engine.limits().shared}, exclude: func() func() { return func() {} },
@@ -257,11 +257,32 @@ func (sqliteEngine) again(error) bool { return false }
 
 func (sqliteEngine) limits() limits { return limits{} }
 
-// The extended result codes of SQLite for unique values (https://sqlite.org/rescode.html).
+// The result codes of SQLite (https://sqlite.org/rescode.html): extended ones for unique values,
+// primary ones, which are the low byte, for what the system refuses.
 const (
 	constraintPrimaryKey = 1555
 	constraintUnique     = 2067
+	readOnly             = 8
+	inputOutput          = 10
+	full                 = 13
+	cannotOpen           = 14
 )
+
+func (sqliteEngine) trouble(err error) error {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	if !ok {
+		return nil
+	}
+	switch e.Code() & 0xff {
+	case full:
+		return store.ErrFull
+	case readOnly:
+		return store.ErrReadOnly
+	case inputOutput, cannotOpen:
+		return store.ErrAway
+	}
+	return nil
+}
 
 func (sqliteEngine) uniqueViolation(err error) bool {
 	e, ok := errors.AsType[*sqlite.Error](err)

@@ -3,6 +3,7 @@
 package sqlstore
 
 import (
+	"syscall"
 	"testing"
 
 	"claviger/internal/store"
@@ -15,6 +16,9 @@ func openTest(t testing.TB, o Options) *Store {
 	if !o.Memory && o.Dir == "" {
 		o.Dir, o.Create = t.TempDir(), true
 	}
+	// A child that another test is just starting holds the lock of a store that was closed.
+	syscall.ForkLock.RLock()
+	syscall.ForkLock.RUnlock() //nolint:staticcheck // nothing is done under it: it is waited for
 	s, err := OpenSQLite(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

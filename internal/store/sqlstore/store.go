@@ -40,7 +40,7 @@ func (s *Store) View(ctx context.Context, fn func(store.Tx) error) (err error) {
 	}
 	session, err := s.beginView(ctx)
 	if err != nil {
-		return fmt.Errorf("view: %w", err)
+		return s.named(fmt.Errorf("view: %w", err))
 	}
 	if s.shared != nil {
 		defer s.shared.RUnlock()
@@ -53,7 +53,18 @@ func (s *Store) View(ctx context.Context, fn func(store.Tx) error) (err error) {
 		_, undone := session.exec(context.WithoutCancel(ctx), "ROLLBACK")
 		fit = undone == nil && !errors.Is(err, errStale)
 	}()
-	return fn(t)
+	return s.named(fn(t))
+}
+
+// named adds to an error of the database the one that the store's contract has for it.
+func (s *Store) named(err error) error {
+	if err == nil || errors.Is(err, store.ErrUnknown) {
+		return err
+	}
+	if trouble := s.engine.trouble(err); trouble != nil && !errors.Is(err, trouble) {
+		return fmt.Errorf("%w: %w", trouble, err)
+	}
+	return err
 }
 
 // beginView takes a session with a view begun on it, and s.shared for reading where there is one.
@@ -110,7 +121,7 @@ func (s *Store) Update(ctx context.Context, fn func(store.Tx) error) (int64, err
 		a.wait()
 	}
 	if a.err != nil {
-		return 0, a.err
+		return 0, s.named(a.err)
 	}
 	return a.revision, nil
 }
