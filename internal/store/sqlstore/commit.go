@@ -276,11 +276,6 @@ func (c *committer) open(ctx context.Context) error {
 	if c.session != nil {
 		return nil
 	}
-	if most := c.engine.limits().reopen; most > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeoutCause(ctx, most, errSlow)
-		defer cancel()
-	}
 	s, err := newSession(ctx, c.db)
 	if err != nil {
 		return err
