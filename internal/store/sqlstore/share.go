@@ -188,9 +188,9 @@ func (f *fleet) Take(ctx context.Context, a store.Ask) (store.Grant, error) {
 	return g, nil
 }
 
-// takeTokens takes whole tokens, as many as are asked for ($5) or there. A clock of the database
+// takeShare takes whole tokens, as many as are asked for ($5) or there. A clock of the database
 // that went back by more than two statements can differ starts again from where it is.
-const takeTokens = `INSERT INTO throttles AS t (tenant, class, tokens, granted, at)
+const takeShare = `INSERT INTO throttles AS t (tenant, class, tokens, granted, at)
 		VALUES ($1, $2, $4::float8 - LEAST($5::float8, FLOOR($4::float8)), LEAST($5::float8, FLOOR($4::float8)),
 			(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint)
 	ON CONFLICT (tenant, class) DO UPDATE SET (tokens, granted, at) = (
@@ -219,7 +219,7 @@ func (f *fleet) take(ctx context.Context, asks []store.Ask) ([]store.Grant, erro
 		var granted, left float64
 		err := f.throttles.with(ctx, func(s *session) error {
 			args := []any{(*idCol)(&b.tenant), b.class, ask.Rate, ask.Burst, float64(len(who))}
-			return s.one(ctx, takeTokens, args, []any{&granted, &left})
+			return s.one(ctx, takeShare, args, []any{&granted, &left})
 		})
 		if err != nil {
 			return nil, err
