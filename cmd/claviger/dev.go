@@ -86,6 +86,7 @@ func (c *devCmd) Run(a *app) (err error) {
 	if err := d.announce(undo); err != nil {
 		return err
 	}
+	defer paceCollector(a.env)()
 	return d.node.run(a.ctx, devGrace)
 }
 

@@ -63,6 +63,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 		prune(a.ctx)
 		n.server.Every(time.Hour, prune)
 	}
+	defer paceCollector(a.env)()
 	err = n.run(a.ctx, cfg.Server.ShutdownTimeout.Std())
 	log.Info("stopped")
 	return err

@@ -59,6 +59,15 @@ func (q *material) resolve(in *input) (err error) {
 	return err
 }
 
+// keyName is the OCID of the key that a request was carried out with. Where the request named it by
+// that, it has been compared with the record already.
+func (d *Dialect) keyName(q *material, k *keys.Key) string {
+	if !q.key.ID.IsZero() {
+		return q.keyID
+	}
+	return d.namer.KeyName(k)
+}
+
 // checkContext limits the length of a map's text, as compact JSON without escapes.
 func checkContext(field string, pairs map[string]string) error {
 	n := 2
@@ -135,7 +144,7 @@ func (d *Dialect) encrypt(ctx context.Context, c *kms.Call, q *encryptRequest) (
 		return data{}, err
 	}
 	return data{encryptedData{
-		ciphertext: res.Ciphertext, key: d.namer.KeyName(res.Key),
+		ciphertext: res.Ciphertext, key: d.keyName(&q.material, res.Key),
 		version: d.namer.VersionName(res.Version), algorithm: nameOf(encryptionAlgorithms, res.Algorithm),
 	}}, nil
 }
@@ -207,7 +216,7 @@ func (d *Dialect) decrypt(ctx context.Context, c *kms.Call, q *decryptRequest) (
 		return data{}, err
 	}
 	return data{decryptedData{
-		plaintext: res.Plaintext, key: d.namer.KeyName(res.Key), version: d.namer.VersionName(res.Version),
+		plaintext: res.Plaintext, key: d.keyName(&q.material, res.Key), version: d.namer.VersionName(res.Version),
 		algorithm: nameOf(encryptionAlgorithms, res.Algorithm),
 	}}, nil
 }

@@ -94,7 +94,7 @@ func (d *Dialect) sign(ctx context.Context, c *kms.Call, q *signRequest) (data, 
 		return data{}, err
 	}
 	return data{signedData{
-		key: d.namer.KeyName(res.Key), version: d.namer.VersionName(res.Version),
+		key: d.keyName(&q.material, res.Key), version: d.namer.VersionName(res.Version),
 		signature: res.Signature, algorithm: q.algorithmName(),
 	}}, nil
 }
