@@ -45,6 +45,7 @@ type commands struct {
 	Grant       grantCmd       `cmd:"" help:"Open keys to other tenants."`
 	Audit       auditCmd       `cmd:"" help:"Show audited changes."`
 	Backup      backupCmd      `cmd:"" help:"Look into backups of keys and vaults."`
+	Bench       benchCmd       `cmd:"" help:"Put load on a server of either API and measure how it answers."`
 	Clock       clockCmd       `cmd:"" help:"Show the clock; in dev also move it."`
 	Events      eventsCmd      `cmd:"" help:"Show what is scheduled."`
 	Nodes       nodesCmd       `cmd:"" help:"Show the nodes that share the database."`
@@ -95,6 +96,7 @@ func run(ctx context.Context, args, env []string, std stdio) (code int) {
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.Bind(a),
+		kong.Vars{"operations": operationNames()},
 		kong.Resolvers(kong.ResolverFunc(a.fromEnvironment)),
 		kong.ValueFormatter(withEnvironment),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoExpandSubcommands: true}),

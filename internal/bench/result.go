@@ -8,10 +8,19 @@ import (
 	"time"
 )
 
-// Result is what a run has measured. Its form in JSON is an interface: members are added and never
-// changed. Times are in microseconds.
+// Report is what a benchmark prints as JSON. Its form is an interface: members are added and never
+// changed.
+type Report struct {
+	Format  int       `json:"format"` // ReportFormat
+	Version string    `json:"version"`
+	Runs    []*Result `json:"runs"`
+}
+
+// ReportFormat is the form of a Report.
+const ReportFormat = 1
+
+// Result is what a run has measured. Times are in microseconds where their name has no unit.
 type Result struct {
-	Format      int         `json:"format"` // 1
 	Dialect     Dialect     `json:"dialect"`
 	Endpoint    string      `json:"endpoint"`
 	Loop        string      `json:"loop"` // "open" or "closed"
@@ -102,7 +111,7 @@ func describe(h *Histogram) Latency {
 func (x *execution) result(end time.Time, used usage, interrupted bool) *Result {
 	p := x.plan
 	r := &Result{
-		Format: 1, Dialect: p.target.Dialect, Endpoint: p.target.Endpoint, Loop: "closed", Rate: x.run.Rate,
+		Dialect: p.target.Dialect, Endpoint: p.target.Endpoint, Loop: "closed", Rate: x.run.Rate,
 		Connections: p.load.Connections, Size: p.load.Size, Started: x.begin.UTC(), WarmUp: x.run.WarmUp.Seconds(),
 		Interrupted: interrupted, Operations: []Measured{}, Errors: []Failure{}, Timeline: []uint64{},
 	}
@@ -154,11 +163,13 @@ func (x *execution) result(end time.Time, used usage, interrupted bool) *Result 
 			until = end
 		}
 		due := int64(until.Sub(x.begin).Seconds() * x.run.Rate)
-		r.Unsent = uint64(max(0, due-x.slot.Load()))
+		if x.run.Requests == 0 {
+			r.Unsent = uint64(max(0, due-x.slot.Load()))
+		}
 	}
-	if used.pid != 0 && r.Requests > 0 {
+	if used.pid != 0 && used.answers > 0 {
 		r.Server = &ServerUsed{
-			CPUSeconds: used.cpu.Seconds(), CPUPerRequest: micros(used.cpu) / float64(r.Requests), RSSBytes: used.rss,
+			CPUSeconds: used.cpu.Seconds(), CPUPerRequest: micros(used.cpu) / float64(used.answers), RSSBytes: used.rss,
 		}
 	}
 	return r

@@ -22,7 +22,8 @@ type Run struct {
 	Rate     float64
 	WarmUp   time.Duration // is not measured
 	Duration time.Duration
-	Server   int // process id of the server, if it runs on this machine; 0 if not
+	Requests int64 // end after so many that are measured, if that is sooner; 0: no such end
+	Server   int   // process id of the server, if it runs on this machine; 0 if not
 }
 
 // sampleEach is how many answers pass until the content of one is checked again.
@@ -38,6 +39,7 @@ type execution struct {
 	begin      time.Time
 	from, to   time.Time // measured
 	slot       atomic.Int64
+	measured   atomic.Int64 // slots of requests that are measured, with Run.Requests
 	workers    []*worker
 	connection sync.Mutex
 	open       map[*conn]bool // guarded by connection
@@ -165,6 +167,9 @@ func (w *worker) loop(ctx context.Context) {
 		if !due.Before(w.x.to) || !now().Before(w.x.to) {
 			return
 		}
+		if n := w.x.run.Requests; n > 0 && !due.Before(w.x.from) && w.x.measured.Add(1) > n {
+			return
+		}
 		work, in, bytes, err := w.source.take(now())
 		if err == nil {
 			if w.x.run.Rate == 0 {
@@ -282,7 +287,7 @@ func (x *execution) watch(ctx context.Context) (used usage) {
 		} else {
 			wait = x.to.Sub(t)
 			if before.pid == 0 && x.run.Server != 0 {
-				before = readUsage(x.run.Server)
+				before = x.used()
 			}
 		}
 		edge := time.NewTimer(wait)
@@ -295,9 +300,20 @@ func (x *execution) watch(ctx context.Context) (used usage) {
 		x.progress(now())
 	}
 	if before.pid != 0 {
-		used = readUsage(x.run.Server).since(before)
+		used = x.used()
+		used.cpu -= before.cpu
+		used.answers -= before.answers
 	}
 	return used
+}
+
+// used is what the server has used so far, and for how many answers.
+func (x *execution) used() usage {
+	u := readUsage(x.run.Server)
+	for _, w := range x.workers {
+		u.answers += w.count.Load() + w.failed.Load()
+	}
+	return u
 }
 
 func (x *execution) progress(now time.Time) {

@@ -14,6 +14,8 @@ type usage struct {
 	pid int // 0: nothing is known
 	cpu time.Duration
 	rss int64 // bytes, now
+
+	answers uint64 // that it has given us
 }
 
 // tick is the unit of times in /proc: USER_HZ, which is 100 wherever Linux runs.
@@ -52,10 +54,4 @@ func parseStat(b []byte) (u usage, ok bool) {
 		}
 	}
 	return usage{cpu: time.Duration(n[0]+n[1]) * tick, rss: n[2] * int64(os.Getpagesize())}, true
-}
-
-// since is what was used after an earlier reading.
-func (u usage) since(before usage) usage {
-	u.cpu -= before.cpu
-	return u
 }
