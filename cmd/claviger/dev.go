@@ -20,6 +20,7 @@ import (
 
 	"claviger/internal/audit"
 	"claviger/internal/config"
+	"claviger/internal/dialect"
 	"claviger/internal/dialect/oci"
 	"claviger/internal/keys"
 	"claviger/internal/kms"
@@ -266,6 +267,10 @@ func (d *devServer) loadState() (fresh bool, err error) {
 
 func (d *devServer) settings(srv *server.Server) settings {
 	rates, quotas := limits(d.Limits, nil)
+	failures := 0.0
+	if quotas {
+		failures = config.Default().Limits.FailedVerifications
+	}
 	host, port, _ := net.SplitHostPort(d.Listen) // it was split before
 	first, last := 0, 0
 	if n, _ := strconv.Atoi(port); n != 0 {
@@ -281,6 +286,7 @@ func (d *devServer) settings(srv *server.Server) settings {
 		consistent: oci.Consistency(d.Consistency), chance: d.Chance,
 		virtual: true, hints: true, quotas: quotas, rates: rates,
 		token: d.first.Token, log: d.log, server: srv,
+		guard:  dialect.GuardConfig{Failures: failures},
 		backup: kms.BackupConfig{Software: version()},
 		vaults: server.NewPorts(srv, host, first, last, d.front.Scheme()+"://"+bracketed(d.host)),
 	}

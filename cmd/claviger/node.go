@@ -43,6 +43,7 @@ type settings struct {
 	hints      bool // refusals are explained to every caller
 	quotas     bool // the cloud's numbers of keys and aliases hold
 	rates      map[string]float64
+	guard      dialect.GuardConfig
 	consistent oci.Consistency // what OCI clients see of changes
 	chance     uint64          // what is drawn for it
 	xmlRoot    alibaba.XMLRoot
@@ -68,6 +69,7 @@ type node struct {
 	pool    *engine.Pool
 	vaults  *vaultEndpoints
 	metrics *server.Metrics
+	guard   *dialect.Guard
 	health  *server.Health
 	oci     *oci.Dialect
 	alibaba *alibaba.Dialect
@@ -91,14 +93,15 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 		return nil, err
 	}
 	n.health = server.NewHealth(n.service.Ready, set.log)
+	n.guard = dialect.NewGuard(n.guarding())
 	n.oci = oci.New(oci.Config{
 		Service: n.service, Regions: ociNames, VaultURL: n.vaults.vaultURL, ReplicaURL: n.vaults.replicaURL,
-		Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Hints: set.hints,
+		Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Guard: n.guard, Hints: set.hints,
 		Consistency: set.consistent, Seed: set.chance, SoftwareHSM: set.hsm == kms.SoftwareLabelled, MutualTLS: set.mutualTLS,
 	})
 	n.alibaba = alibaba.New(alibaba.Config{
 		Service: n.service, Regions: alibabaNames, Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics,
-		Limiter: n.limiter("alibaba/"), Quotas: set.quotas, Hints: set.hints, XMLRoot: set.xmlRoot, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
+		Limiter: n.limiter("alibaba/"), Guard: n.guard, Quotas: set.quotas, Hints: set.hints, XMLRoot: set.xmlRoot, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
 	})
 	n.vaults.handler = func(v *keys.Vault) http.Handler { return n.oci.VaultHandler(v.Region, v.ID) }
 	n.vaults.replicaHandler = n.oci.ReplicaHandler
@@ -128,6 +131,20 @@ func (n *node) limiter(prefix string) *dialect.Limiter {
 		return dialect.NewSharedLimiter(n.service.Take, rates)
 	}
 	return dialect.NewLimiter(time.Now, rates)
+}
+
+// flushInterval is how often counted refusals are looked through for those to be recorded.
+const flushInterval = 10 * time.Second
+
+// guarding is what the node's guard is made of.
+func (n *node) guarding() dialect.GuardConfig {
+	cfg := n.settings.guard
+	cfg.Now = time.Now
+	cfg.Record = func(r dialect.Refusals) {
+		n.service.RefusedMany(context.Background(), r.Source, r.Requests, r.First, r.Last)
+		n.log.Warn("requests of one source were refused and not recorded one by one", "source", r.Source, "requests", r.Requests)
+	}
+	return cfg
 }
 
 // cloudRates are the clouds' requests per second, by API and class.
@@ -166,6 +183,17 @@ func (n *node) gauges() {
 		func(s kms.Stats) float64 { return float64(s.ErasuresHeld) })
 	gauge("claviger_clock_mismatch_seconds", "By how much the machine's clock disagrees with its own past.",
 		func(s kms.Stats) float64 { return s.ClockMismatch.Seconds() })
+	guard := func(add func(string, string, func() float64), name, help string, value func(dialect.GuardStats) float64) {
+		add(name, help, func() float64 { return value(n.guard.Stats()) })
+	}
+	guard(n.metrics.Counter, "claviger_sources_throttled_total", "Requests refused before anything was verified, because of what their source sent before.",
+		func(s dialect.GuardStats) float64 { return float64(s.Throttled) })
+	guard(n.metrics.Counter, "claviger_refusals_unrecorded_total", "Refusals of strangers that were recorded together with others.",
+		func(s dialect.GuardStats) float64 { return float64(s.Unrecorded) })
+	guard(n.metrics.Gauge, "claviger_sources_failing", "Sources, and credentials there, of which something did not verify a moment ago.",
+		func(s dialect.GuardStats) float64 { return float64(s.Sources) })
+	guard(n.metrics.Gauge, "claviger_verifications_waiting", "Requests that wait for the verification of a long key.",
+		func(s dialect.GuardStats) float64 { return float64(s.Waiting) })
 	n.metrics.Gauge("claviger_ready", "1 while requests can be served: the store answers and the audit log can be written.",
 		func() float64 {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
@@ -234,6 +262,7 @@ func (n *node) sweep(ctx context.Context) {
 // run serves until ctx ends, and then lets what is under way finish for at most grace.
 func (n *node) run(ctx context.Context, grace time.Duration) error {
 	n.server.Every(sweepInterval, n.sweep)
+	n.server.Every(flushInterval, func(context.Context) { n.guard.Flush(false) })
 	<-ctx.Done()
 	n.health.Stopping()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
@@ -245,6 +274,7 @@ func (n *node) run(ctx context.Context, grace time.Duration) error {
 // waited for: it may be in the middle of seconds of work that nobody needs any more.
 func (n *node) close() error {
 	err := n.server.Shutdown(ended())
+	n.guard.Flush(true)
 	n.service.Close()
 	go n.pool.Close()
 	return err

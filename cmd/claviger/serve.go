@@ -20,6 +20,7 @@ import (
 
 	"claviger/internal/audit"
 	"claviger/internal/config"
+	"claviger/internal/dialect"
 	"claviger/internal/dialect/alibaba"
 	"claviger/internal/dialect/oci"
 	"claviger/internal/keys"
@@ -99,7 +100,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	set := settings{
 		mode: "serve", fleet: fleetOf(cfg), regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(), work: cfg.WorkRequests.Std(),
 		patience: patience(cfg.Server),
-		quotas:   quotas, rates: rates, consistent: oci.Consistency(cfg.OCI.Consistency), chance: cfg.OCI.ConsistencySeed,
+		quotas:   quotas, rates: rates, guard: guardOf(cfg), consistent: oci.Consistency(cfg.OCI.Consistency), chance: cfg.OCI.ConsistencySeed,
 		xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), nonces: cfg.Alibaba.NonceCapacity, strict: cfg.Alibaba.Nonces == "strict", token: token, log: log,
 	}
 	tlsConfig, err := serveTLS(cfg, log)
@@ -146,6 +147,12 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 // its answer may take.
 func patience(bounds config.Server) time.Duration {
 	return min(20*time.Second, bounds.WriteTimeout.Std()/2)
+}
+
+// guardOf is what cfg says of strangers.
+func guardOf(cfg *config.Config) dialect.GuardConfig {
+	proxies, _ := cfg.Server.Proxies() // checked when it was read
+	return dialect.GuardConfig{Failures: cfg.Limits.FailedVerifications, Heavy: cfg.Limits.HeavyVerifications, Proxies: proxies}
 }
 
 // suggestInit says what makes a missing thing.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -32,6 +33,15 @@ func (c *Config) check() error {
 	p.positive("limits.connections", int64(c.Limits.Connections))
 	p.positive("alibaba.nonce_capacity", int64(c.Alibaba.NonceCapacity))
 	p.positive("audit.segment_mib", c.Audit.SegmentMiB)
+	if !(c.Limits.FailedVerifications >= 0 && c.Limits.FailedVerifications <= 1e6) {
+		p.add("limits.failed_verifications", "must be from 0, which is no limit, to 1000000")
+	}
+	if c.Limits.HeavyVerifications < 0 {
+		p.add("limits.heavy_verifications", "is negative")
+	}
+	if _, err := c.Server.Proxies(); err != nil {
+		p.add("server.trusted_proxies", err.Error())
+	}
 	for class, rate := range c.Limits.Rates {
 		if rate < 0 {
 			p.add("limits.rates."+class, "is negative")
@@ -202,6 +212,23 @@ func (v *Vaults) PortRange() (first, last int, err error) {
 		return 0, 0, fmt.Errorf("%q is not a range of ports", v.Ports)
 	}
 	return first, last, nil
+}
+
+// Proxies are [Server.TrustedProxies] as networks.
+func (s *Server) Proxies() ([]netip.Prefix, error) {
+	var out []netip.Prefix
+	for _, text := range s.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			a, errAddr := netip.ParseAddr(text)
+			if errAddr != nil || a.Zone() != "" {
+				return nil, fmt.Errorf("%q is neither an address such as 10.0.0.7 nor a network such as 10.1.0.0/16", text)
+			}
+			p = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())
+		}
+		out = append(out, p.Masked())
+	}
+	return out, nil
 }
 
 // Loopback reports whether the host of address is a loopback address; "localhost" counts as one.

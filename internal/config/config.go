@@ -182,6 +182,15 @@ type Limits struct {
 	// Connections is how many client connections are open at once, each listener for itself;
 	// more wait. Default 4096.
 	Connections int `toml:"connections"`
+	// FailedVerifications is how many requests per second a source, which is an IPv4 address or a
+	// network of 64 bits of IPv6, may send whose signature does not verify or that cannot be read.
+	// Five seconds' worth may come at once; one with an RSA-4096 key counts for twelve. Beyond, its
+	// requests are refused before they are verified, except with credentials that have verified
+	// from there, each of which has as much for itself. 0 is no limit. Default 20.
+	FailedVerifications float64 `toml:"failed_verifications"`
+	// HeavyVerifications is how many signatures by RSA keys of more than 2048 bits are verified at
+	// once; sources take turns. Default 0: all cores but one, and at least one.
+	HeavyVerifications int `toml:"heavy_verifications"`
 }
 
 // OCI is what only the OCI dialect can be told.
@@ -290,6 +299,10 @@ type Server struct {
 	SpoolMiB int64 `toml:"spool_mib"`
 	// SpoolDir is the directory of these. Default: "spool" below [Config.Data].
 	SpoolDir string `toml:"spool_dir"`
+	// TrustedProxies are addresses and networks, such as "10.0.0.7" and "10.1.0.0/16", of proxies
+	// that name the client at the end of X-Forwarded-For. Audit log, log and limits then tell
+	// clients apart by what they say. Default: none, a client is who the connection is from.
+	TrustedProxies []string `toml:"trusted_proxies"`
 }
 
 // Default is the configuration that a file starts from.
@@ -305,7 +318,7 @@ func Default() Config {
 		Seal:    Seal{Type: "file"},
 		Vaults:  Vaults{Mode: "ports"},
 		Admin:   Admin{Listen: "127.0.0.1:7440"},
-		Limits:  Limits{Mode: "management", Connections: 4096},
+		Limits:  Limits{Mode: "management", Connections: 4096, FailedVerifications: 20},
 		OCI:     OCI{Consistency: "strict"},
 		Alibaba: Alibaba{XMLRoot: "operation", NonceCapacity: 4_000_000},
 		Audit:   Audit{SegmentMiB: 64},

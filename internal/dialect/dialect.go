@@ -84,8 +84,10 @@ type Exchange struct {
 	Status  int    // of the answer, once written
 	Code    string // the cloud's error code of the answer; "" on success
 
-	w       http.ResponseWriter
-	uploads bool
+	w          http.ResponseWriter
+	uploads    bool
+	guarded    guarded
+	unrecorded bool // the refusal was counted instead
 }
 
 // Uploads reports whether the body is a file, which is read only once the caller is known.

@@ -45,7 +45,8 @@ type Pipeline struct {
 	Now     func() time.Time // request time
 	Log     *slog.Logger
 	Metrics Metrics
-	Hints   bool // show hints to every caller, not only to admins
+	Guard   *Guard // nil: strangers are not held back
+	Hints   bool   // show hints to every caller, not only to admins
 }
 
 // ServeHTTP answers one request. A panic below answers the cloud's internal error and leaves
@@ -55,7 +56,8 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &Exchange{Request: r, w: w}
 	x.Call.Dialect, x.Call.Region, x.Call.Vault = p.Wire.Dialect(), p.Region, p.Vault
 	x.Call.Replica = p.Replica
-	x.Call.Source = source(r)
+	x.Call.Source = p.Guard.begin(x, r)
+	defer x.Left()
 	defer x.Call.End()
 	defer x.dropUpload()
 	x.Call.RequestID = p.Wire.RequestID(x)
@@ -89,6 +91,7 @@ func (p *Pipeline) run(ctx context.Context, x *Exchange) (resp any, err error) {
 	if err = p.Wire.Accept(ctx, x); err != nil {
 		return nil, err
 	}
+	x.verified()
 	x.Call.Operation = x.Op.Name
 	if x.uploads {
 		if err = p.upload(x); err != nil {
@@ -104,8 +107,19 @@ func (p *Pipeline) reply(x *Exchange, resp any) (err error) {
 	return nil
 }
 
-// refused records what no use case has: they record their own.
+// refused records what no use case has: they record their own. What comes from strangers is recorded
+// as far as their budget goes, and counted from then on: nobody fills the log who has no credential.
 func (p *Pipeline) refused(ctx context.Context, x *Exchange, err error) {
+	switch kind := keys.AsError(err).Kind; {
+	case kind == keys.KindUnavailable, kind == keys.KindInternal:
+		x.unreserve()
+	case x.Call.Who == nil, kind == keys.KindReplay:
+		if x.unrecorded = !x.failed(); x.unrecorded {
+			return
+		}
+	default:
+		x.verified()
+	}
 	action := keys.Action("")
 	if x.Op != nil {
 		action, x.Call.Operation = x.Op.Action, x.Op.Name
@@ -141,6 +155,9 @@ func (p *Pipeline) finish(ctx context.Context, x *Exchange, err error, took time
 	}
 	if x.Status >= http.StatusInternalServerError {
 		level = slog.LevelError
+	}
+	if x.unrecorded {
+		level = slog.LevelDebug
 	}
 	if !p.Log.Enabled(ctx, level) {
 		return

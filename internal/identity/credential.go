@@ -84,6 +84,14 @@ func (c *Credential) VerifyRSA(h crypto.Hash, digest, signature []byte) bool {
 	return c.rsa != nil && rsa.VerifyPKCS1v15(c.rsa, h, digest, signature) == nil
 }
 
+// RSABits is the length of the key that VerifyRSA verifies with; 0 where there is none.
+func (c *Credential) RSABits() int {
+	if c.rsa == nil {
+		return 0
+	}
+	return c.rsa.N.BitLen()
+}
+
 // VerifyMAC checks, in constant time, that mac is the HMAC (RFC 2104) of message under the
 // secret followed by suffix. A credential of another kind verifies nothing.
 func (c *Credential) VerifyMAC(h func() hash.Hash, suffix string, message, mac []byte) bool {

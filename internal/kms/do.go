@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"claviger/internal/audit"
@@ -285,6 +286,21 @@ func (s *Service) Refused(ctx context.Context, c *Call, act keys.Action, err err
 	if !c.recorded {
 		c.recorded = true
 		_ = s.refuse(ctx, s.event(c, act), err)
+	}
+}
+
+// RefusedMany records n requests of one source in one event: refusals of callers that could not be
+// established, beyond what a source may have recorded one by one.
+func (s *Service) RefusedMany(ctx context.Context, source string, n uint64, first, last time.Time) {
+	ev := s.event(&Call{Source: source}, "")
+	ev.Outcome = string(keys.KindThrottled)
+	ev.Reason = fmt.Sprintf("%d more requests of this source were refused and not recorded one by one", n)
+	ev.Context = map[string]string{
+		"requests": strconv.FormatUint(n, 10),
+		"first":    first.UTC().Format(time.RFC3339), "last": last.UTC().Format(time.RFC3339),
+	}
+	if err := s.record(ev); err != nil {
+		s.log.ErrorContext(ctx, "record refusals", "source", source, "requests", n, "error", err)
 	}
 }
 

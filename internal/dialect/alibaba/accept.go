@@ -140,6 +140,9 @@ func (w *wire) credential(ctx context.Context, x *dialect.Exchange, c *claim) (*
 	if !validName(c.accessKey) {
 		return nil, &keys.Error{Kind: keys.KindUnauthenticated, Noun: keys.TypeCredential, Hint: "no AccessKeyId looks like that"}
 	}
+	if err := x.Admit(c.accessKey); err != nil {
+		return nil, err
+	}
 	if c.token != "" {
 		return w.d.service.AuthenticateSession(ctx, &x.Call, c.accessKey, c.token)
 	}

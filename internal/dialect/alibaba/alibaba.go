@@ -24,6 +24,7 @@ type Config struct {
 	Log     *slog.Logger
 	Metrics dialect.Metrics  // nil: nobody listens
 	Limiter *dialect.Limiter // nil: no request is throttled; see [CloudLimits]
+	Guard   *dialect.Guard   // nil: strangers are not held back
 	// Quotas enforces the cloud's numbers of keys and aliases per region, which the cloud
 	// itself raises on demand. The seven-day rule and the 50 versions are always enforced.
 	Quotas bool
@@ -82,6 +83,7 @@ func (d *Dialect) Handler(region keys.Region) http.Handler {
 		Now:     d.cfg.Now,
 		Log:     d.cfg.Log,
 		Metrics: d.cfg.Metrics,
+		Guard:   d.cfg.Guard,
 		Hints:   d.cfg.Hints,
 	}
 }

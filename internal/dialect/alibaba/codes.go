@@ -70,6 +70,7 @@ const (
 	codeRejected           code = "Rejected.UnsupportedOperation"
 	codeLimit              code = "Rejected.LimitExceeded"
 	codeThrottled          code = "Rejected.Throttling"
+	codeThrottledSource    code = "Throttling"
 	codeAlias              code = "Unsupported.Alias"
 	codeOrigin             code = "Unsupported.Origin"
 	codeMaterial           code = "InvalidKeyMaterial"
@@ -149,6 +150,7 @@ var answers = map[code]answer{
 	codeProtected:          {http.StatusConflict, "The key is protected from deletion."},
 	codeRejected:           {http.StatusBadRequest, "Unsupported operation."},
 	codeLimit:              {http.StatusBadRequest, "The request was rejected because user create resource limit was exceeded."},
+	codeThrottledSource:    {http.StatusBadRequest, "Request was denied due to request throttling."},
 	codeThrottled:          {http.StatusTooManyRequests, "QPS Limit Exceeded"},
 	codeAlias:              {http.StatusBadRequest, "Alias is not valid for this api."},
 	codeOrigin:             {http.StatusBadRequest, "This key origin is not valid for this api."},

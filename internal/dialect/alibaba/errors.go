@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 
+	"claviger/internal/dialect"
 	"claviger/internal/keys"
 	"claviger/internal/kms"
 )
@@ -112,6 +113,7 @@ var rows = []row{
 	{kind: keys.KindUnsupported, operation: "VerifyMac", code: codeInvalid},
 	{kind: keys.KindUnsupported, code: codeRejected},
 	{kind: keys.KindLimit, code: codeLimit},
+	{kind: keys.KindThrottled, field: dialect.SourceField, code: codeThrottledSource}, // the gateway's: nobody knows yet whose it is
 	{kind: keys.KindThrottled, code: codeThrottled},
 	{kind: keys.KindProtected, action: keys.ScheduleKeyDeletion, code: codeProtected},
 	{kind: keys.KindProtected, code: codeProtection},

@@ -62,12 +62,20 @@ func (d *Dialect) authenticate(ctx context.Context, x *dialect.Exchange) error {
 	if !ok {
 		return notVerified("the Authorization header's signature is not base64 of at most 512 bytes")
 	}
+	if err := x.Admit(sig.keyID); err != nil {
+		return err
+	}
 	cred, err := d.credential(ctx, x, sig.keyID)
 	if err != nil {
 		return err
 	}
 	digest := sha256.Sum256(signed)
-	if !cred.VerifyRSA(crypto.SHA256, digest[:], value[:n]) {
+	if err := x.Turn(ctx, cred.RSABits()); err != nil {
+		return err
+	}
+	verified := cred.VerifyRSA(crypto.SHA256, digest[:], value[:n])
+	x.Left()
+	if !verified {
 		return notVerified(d.explain(r, cred, sig.headers, signed, value[:n]))
 	}
 	if cred.Disabled {

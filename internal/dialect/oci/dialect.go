@@ -13,7 +13,7 @@ import (
 	"claviger/internal/kms"
 )
 
-// Config is what the dialect is made of. All but Metrics and Limiter is required.
+// Config is what the dialect is made of. All but Metrics, Limiter and Guard is required.
 type Config struct {
 	Service  *kms.Service
 	Regions  map[keys.Region]string   // the core's regions → OCI's names of them
@@ -25,6 +25,7 @@ type Config struct {
 	Log        *slog.Logger
 	Metrics    dialect.Metrics  // nil: nobody listens
 	Limiter    *dialect.Limiter // nil: no request is throttled; see [CloudRates]
+	Guard      *dialect.Guard   // nil: strangers are not held back
 	Hints      bool             // show hints to every caller, not only to admins
 	// Consistency says when changes show, and Seed what is drawn where that takes chance; the same
 	// requests in the same order are answered the same. "" is [Strict].
@@ -89,6 +90,7 @@ func (d *Dialect) handler(region keys.Region, vault, replica keys.ID) http.Handl
 		Now:     d.cfg.Now,
 		Log:     d.cfg.Log,
 		Metrics: d.cfg.Metrics,
+		Guard:   d.cfg.Guard,
 		Hints:   d.cfg.Hints,
 	}
 }

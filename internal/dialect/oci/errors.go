@@ -88,6 +88,7 @@ var errorTable = []row{
 	{kind: keys.KindRevision, status: http.StatusPreconditionFailed, code: "NoEtagMatch", text: "The etag of the resource is another than the one in if-match"},
 
 	{kind: keys.KindLimit, status: http.StatusBadRequest, code: "LimitExceeded", text: "A service limit is exceeded"},
+	{kind: keys.KindThrottled, field: dialect.SourceField, status: http.StatusTooManyRequests, code: "TooManyRequests", text: "Too many requests"},
 	{kind: keys.KindThrottled, status: http.StatusTooManyRequests, code: "TooManyRequests", text: "Too many requests for the tenancy"},
 	{kind: keys.KindCiphertext, status: http.StatusBadRequest, code: codeInvalid, text: "The ciphertext cannot be decrypted with this key and associated data"},
 	{kind: keys.KindMaterial, status: http.StatusBadRequest, code: codeInvalid, text: "A parameter has a value that is not allowed{field}"},
