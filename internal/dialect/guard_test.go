@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"claviger/internal/keys"
@@ -308,6 +309,10 @@ func TestNoGuard(t *testing.T) {
 // Who waits takes turns flow by flow, however many the others are.
 func TestTurnsOfLongKeys(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, turnsOfLongKeys)
+}
+
+func turnsOfLongKeys(t *testing.T) {
 	g := newGate(GuardConfig{Heavy: 1})
 	x := g.exchange("192.0.2.9:1")
 	if err := x.Turn(t.Context(), 4096); err != nil {
@@ -317,7 +322,6 @@ func TestTurnsOfLongKeys(t *testing.T) {
 	var all sync.WaitGroup
 	wait := func(remote string, n int) {
 		for range n {
-			before := g.lane.length()
 			all.Go(func() {
 				x := g.exchange(remote)
 				if err := x.Turn(t.Context(), 4096); err != nil {
@@ -326,9 +330,7 @@ func TestTurnsOfLongKeys(t *testing.T) {
 				order <- remote
 				x.Left()
 			})
-			for g.lane.length() == before {
-				time.Sleep(time.Millisecond) // until it waits
-			}
+			synctest.Wait() // until it waits
 		}
 	}
 	wait("192.0.2.1:1", 50)
@@ -354,6 +356,10 @@ func TestTurnsOfLongKeys(t *testing.T) {
 
 func TestTurnIsBoundedAndGivenUp(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, turnIsBoundedAndGivenUp)
+}
+
+func turnIsBoundedAndGivenUp(t *testing.T) {
 	g := newGate(GuardConfig{Heavy: 1})
 	first := g.exchange("192.0.2.9:1")
 	if err := first.Turn(t.Context(), 4096); err != nil {
@@ -370,8 +376,9 @@ func TestTurnIsBoundedAndGivenUp(t *testing.T) {
 			x.Left()
 		})
 	}
-	for g.lane.length() < flowLength {
-		time.Sleep(time.Millisecond) // until all wait
+	synctest.Wait()
+	if n := g.lane.length(); n != flowLength {
+		t.Errorf("%d wait", n)
 	}
 	if err := g.exchange("192.0.2.1:1").Turn(t.Context(), 4096); !keys.IsKind(err, keys.KindThrottled) {
 		t.Errorf("one more: %v, want throttled", err)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"claviger/internal/audit"
+	"claviger/internal/dialect"
 	"claviger/internal/identity"
 	"claviger/internal/keys"
 	"claviger/internal/kms"
@@ -231,7 +232,13 @@ var documented = []inDocumentation{
 	{"CreateLXOrderFailed", 0, "", nil, noBilling},
 	{"Forbidden.NoRealNameAuthentication", 0, "", nil, noBilling},
 	{"Forbidden.Opened", 400, "Your kms service has been opened.", func(a *asker) reply { return a.ask("OpenKmsService") }, ""},
-	{"Throttling", 0, "", nil, otherOfTwo},
+	{"Throttling", 400, "Request was denied due to request throttling.", func(a *asker) reply {
+		c := newCloud(a.t, func(cfg *Config) { cfg.Guard = dialect.NewGuard(dialect.GuardConfig{Failures: 0.1, Now: cfg.Now}) })
+		stranger := c.Tenant
+		stranger.Secret = "wrong"
+		c.callAs(a.t, stranger, "ListKeys")
+		return c.callAs(a.t, stranger, "ListKeys", "Format="+a.format)
+	}, ""},
 	{"Throttling.User", 0, "", nil, otherOfTwo},
 	{"Throttling.Api", 0, "", nil, otherOfTwo},
 	{"Forbidden.NoPermission", 403, "This operation is forbidden by permission system.", func(a *asker) reply {
