@@ -25,8 +25,12 @@ type FleetConfig struct {
 	// between two clocks' speeds, and for the time that a message takes.
 	Margin time.Duration
 	Poll   time.Duration // how often it asks whether others changed anything
-	// Boot is the time since the machine started, its sleep included (CLOCK_BOOTTIME).
+	// Boot is the time since the machine started, its sleep included (CLOCK_BOOTTIME): the node's
+	// own lease runs by it.
 	Boot func() time.Duration
+	// Steady is a time that never goes on by more than has passed (CLOCK_MONOTONIC, which stands
+	// still while the machine sleeps): another node's silence is measured by it. Nil: Boot.
+	Steady func() time.Duration
 }
 
 // fleet keeps the promise that a revocation is true on every node when it is answered.
@@ -41,15 +45,21 @@ type FleetConfig struct {
 // own row: since that is committed, the database is the one that commits are made in. A node is
 // taken for gone only when its renewals did not grow for its lease and a margin, by the
 // reader's own clock.
+//
+// A call that takes long to end, such as one whose client reads slowly, keeps the watermark from
+// growing and so keeps others waiting, but not the lease from being renewed.
 type fleet struct {
 	FleetConfig
 	shared store.Fleet
 	wall   func() time.Time
 	log    *slog.Logger
-	moved  func() // runs after the node has followed
+	moved  func(context.Context) // runs after changes of others were read
 
 	until    atomic.Int64 // Boot up to which the lease runs
 	followed atomic.Int64 // the watermark
+	trail    trail
+	said     atomic.Int64 // the watermark of the last renewal
+	head     atomic.Int64 // how far the store had come at that
 	wake     chan struct{}
 	stop     context.CancelFunc
 	stopped  chan struct{}
@@ -66,7 +76,7 @@ type fleet struct {
 // sight is what is known of another node's life.
 type sight struct {
 	renewals int64
-	since    time.Duration // Boot when it was first seen with so many
+	since    time.Duration // Steady when it was first seen with so many
 }
 
 // round is one reading of the nodes, for everybody who asked before it began.
@@ -77,11 +87,15 @@ type round struct {
 }
 
 // joinFleet registers the node, follows, and begins to renew.
-func joinFleet(ctx context.Context, cfg FleetConfig, id keys.ID, shared store.Fleet, wall func() time.Time, log *slog.Logger, moved func()) (*fleet, error) {
+func joinFleet(ctx context.Context, cfg FleetConfig, id keys.ID, shared store.Fleet, wall func() time.Time, log *slog.Logger, moved func(context.Context)) (*fleet, error) {
 	if cfg.Lease <= 0 || cfg.Margin <= 0 || cfg.Poll <= 0 || cfg.Boot == nil {
 		return nil, errors.New("the store is shared: say lease, margin, poll and clock of the node")
 	}
+	if cfg.Steady == nil {
+		cfg.Steady = cfg.Boot
+	}
 	f := &fleet{
+		trail:       trail{moved: make(chan struct{})},
 		FleetConfig: cfg, shared: shared, wall: wall, log: log, moved: moved,
 		wake: make(chan struct{}, 1), stopped: make(chan struct{}), renewed: make(chan struct{}), seen: map[keys.ID]sight{},
 		me: store.Node{ID: id, Name: cfg.Name, StartedAt: wall().UTC().Truncate(time.Microsecond), Lease: cfg.Lease},
@@ -134,29 +148,14 @@ func (f *fleet) run(ctx context.Context) {
 func (f *fleet) turn(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, f.Lease)
 	defer cancel()
-	before := f.followed.Load()
-	if err := f.catchUp(ctx, 0); err != nil {
+	if _, err := f.read(ctx, f.head.Load()); err != nil {
 		return err
 	}
 	left := time.Duration(f.until.Load()) - f.Boot()
-	if f.followed.Load() == before && left > f.Lease*2/3 {
+	if f.followed.Load() == f.said.Load() && left > f.Lease*2/3 {
 		return nil
 	}
 	return f.renew(ctx)
-}
-
-// catchUp follows up to a revision at least.
-func (f *fleet) catchUp(ctx context.Context, atLeast int64) error {
-	revision, err := f.shared.Follow(ctx, atLeast)
-	if err != nil {
-		return err
-	}
-	for was := f.followed.Load(); was < revision; was = f.followed.Load() {
-		if f.followed.CompareAndSwap(was, revision) {
-			f.moved()
-		}
-	}
-	return nil
 }
 
 // renew renews the lease.
@@ -179,6 +178,8 @@ func (f *fleet) renewLocked(ctx context.Context) ([]store.Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.said.Store(f.me.Watermark)
+	f.head.Store(head)
 	if f.Boot() >= time.Duration(f.until.Load()) {
 		if err := f.catchUp(ctx, head); err != nil {
 			return nil, err
@@ -195,7 +196,7 @@ func (f *fleet) renewLocked(ctx context.Context) ([]store.Node, error) {
 
 // note remembers since when each of the others has not renewed. f.rounds is held.
 func (f *fleet) note(nodes []store.Node) {
-	now, seen := f.Boot(), make(map[keys.ID]sight, len(nodes))
+	now, seen := f.Steady(), make(map[keys.ID]sight, len(nodes))
 	for _, n := range nodes {
 		s, known := f.seen[n.ID]
 		if !known || s.renewals != n.Renewals {
@@ -214,7 +215,7 @@ func (f *fleet) silence(n *store.Node) time.Duration {
 	if !known || s.renewals != n.Renewals {
 		return 0
 	}
-	return f.Boot() - s.since
+	return f.Steady() - s.since
 }
 
 // gone reports whether a node's lease is certainly over.
@@ -252,10 +253,7 @@ func (f *fleet) attend(ctx context.Context) error {
 		if f.holds() {
 			return nil
 		}
-		select {
-		case f.wake <- struct{}{}:
-		default:
-		}
+		f.nudge()
 		select {
 		case <-renewed:
 		case <-enough:

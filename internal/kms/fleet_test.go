@@ -77,6 +77,7 @@ func newNodes(t *testing.T, server *pgtest.Server, change ...func(*kms.Config)) 
 		}
 	}))
 	second := *n.World
+	second.Config.Patience = -1
 	second.Store = openShared(t, n.url)
 	second.Config.Store, second.Config.Fleet = second.Store, nodeConfig("second", n.boot[1])
 	var err error
@@ -108,7 +109,7 @@ func TestFleet(t *testing.T) {
 	server := pgtest.Start(t)
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
 		"Revocations": testFleetRevocations, "UnderLoad": testFleetUnderLoad, "Silent": testFleetSilent,
-		"InFlight": testFleetInFlight, "Lapse": testFleetLapse, "Leave": testFleetLeave,
+		"InFlight": testFleetInFlight, "Lapse": testFleetLapse, "Leave": testFleetLeave, "Abandoned": testFleetAbandoned,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -157,6 +158,21 @@ func testFleetInFlight(t *testing.T, server *pgtest.Server) {
 		answered <- err
 	default:
 	}
+	// However long the call takes, its node goes on to serve.
+	for range 6 {
+		n.boot[1].add(lease / 2)
+		n.renewed(t, "second")
+		if err := n.other.MayAnswer(inFlight); err != nil {
+			t.Fatalf("while one call takes long: %v", err)
+		}
+	}
+	n.looked(t, 5)
+	select {
+	case err := <-answered:
+		t.Errorf("Disable answered (%v) while a call that used the key had not ended, on a node with a lease", err)
+		answered <- err
+	default:
+	}
 	inFlight.End()
 	want(t, "Disable", <-answered, "")
 }
@@ -172,16 +188,29 @@ func (n *nodes) looked(t *testing.T, times int64) {
 
 func (n *nodes) renewals(t *testing.T) int64 {
 	t.Helper()
+	return n.renewalsOf(t, "first")
+}
+
+// renewed waits until a node has renewed once more, and that began after the call.
+func (n *nodes) renewed(t *testing.T, name string) {
+	t.Helper()
+	for first := n.renewalsOf(t, name); n.renewalsOf(t, name) < first+2; {
+		time.Sleep(time.Millisecond) //nolint:forbidigo // what another goroutine does in the database tells nobody
+	}
+}
+
+func (n *nodes) renewalsOf(t *testing.T, name string) int64 {
+	t.Helper()
 	_, all, err := n.other.Nodes(t.Context(), n.System("nodes"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, node := range all {
-		if node.Name == "first" {
+		if node.Name == name {
 			return node.Renewals
 		}
 	}
-	t.Fatal("the first node is not among the nodes")
+	t.Fatalf("the %s node is not among the nodes", name)
 	return 0
 }
 
@@ -324,6 +353,45 @@ func testFleetLeave(t *testing.T, server *pgtest.Server) {
 	_, all, err := n.Nodes(t.Context(), n.System("nodes"))
 	if err != nil || len(all) != 1 || all[0].Name != "first" {
 		t.Errorf("nodes after one left: %v, %v", all, err)
+	}
+}
+
+// testFleetAbandoned has a node that works for a work request and is not heard of any more: the
+// request fails once the node is gone, and not before; what the node comes to later has no effect.
+func testFleetAbandoned(t *testing.T, server *pgtest.Server) {
+	n := newNodes(t, server)
+	h := newHeld()
+	there := *n.other
+	var work *kms.Working
+	must(t, &there, func(c *kms.Call) (err error) {
+		work, err = there.DoWork(t.Context(), c, n.Tenant.Vault, h.run, nil)
+		return err
+	})
+	<-h.begun
+	sweep := func() keys.WorkStatus {
+		n.Clock.Add(2 * time.Minute) // the sweeper looks once a minute
+		if _, err := n.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return readWork(t, n.World, work.Work.ID).Status
+	}
+	n.other.HoldRenewals(func() {
+		if status := sweep(); status != keys.WorkInProgress {
+			t.Errorf("the work of a node with a lease is %s", status)
+		}
+		n.boot[0].add(lease + margin/2)
+		if status := sweep(); status != keys.WorkInProgress {
+			t.Errorf("the work of a silent node is %s, before it is certainly gone", status)
+		}
+		n.boot[0].add(margin)
+		if status := sweep(); status != keys.WorkFailed {
+			t.Errorf("the work of a node that is gone is %s", status)
+		}
+	})
+	h.let <- nil
+	n.other.Service.Close() // waits for the work to end
+	if w := readWork(t, n.World, work.Work.ID); w.Status != keys.WorkFailed || len(w.Errors) != 1 {
+		t.Errorf("work that was given up ended once more: %s, %v", w.Status, w.Errors)
 	}
 }
 

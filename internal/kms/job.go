@@ -6,8 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -367,8 +365,8 @@ func (s *Service) failLost(ctx context.Context, gone func(owner string) bool) er
 	return nil
 }
 
-// failAbandoned finishes the work requests of nodes that are gone: that have left, or have not
-// renewed since they were last looked at here, more than their lease ago.
+// failAbandoned finishes the work requests of nodes that are gone: that have left, or whose lease is
+// certainly over.
 func (s *Service) failAbandoned(ctx context.Context) error {
 	if s.fleet == nil {
 		return nil
@@ -377,23 +375,11 @@ func (s *Service) failAbandoned(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	now, alive := s.fleet.Boot(), map[string]bool{s.node: true}
-	for _, n := range nodes {
-		seen, known := s.nodesSeen[n.ID]
-		if !known || seen.renewals != n.Renewals {
-			seen = nodeSeen{n.Renewals, now}
-			s.nodesSeen[n.ID] = seen
+	alive := map[string]bool{s.node: true}
+	for i := range nodes {
+		if n := &nodes[i]; !s.fleet.gone(n) {
+			alive[n.ID.String()] = true
 		}
-		alive[n.ID.String()] = alive[n.ID.String()] || now-seen.since <= n.Lease+s.fleet.Margin
 	}
-	maps.DeleteFunc(s.nodesSeen, func(id keys.ID, _ nodeSeen) bool {
-		return !slices.ContainsFunc(nodes, func(n store.Node) bool { return n.ID == id })
-	})
 	return s.failLost(ctx, func(owner string) bool { return !alive[owner] })
-}
-
-// nodeSeen is when a node was first seen with so many renewals.
-type nodeSeen struct {
-	renewals int64
-	since    time.Duration // by the fleet's Boot
 }

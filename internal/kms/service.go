@@ -136,9 +136,8 @@ type Service struct {
 		left   sync.WaitGroup // what seals or changes anything; begun under mu, never after closed
 	}
 
-	sweeping  sync.Mutex           // one sweep or clock move at a time
-	nodesSeen map[keys.ID]nodeSeen // the other nodes as last looked at for their work; guarded by sweeping
-	expired   struct {
+	sweeping sync.Mutex // one sweep or clock move at a time
+	expired  struct {
 		wall, domain time.Time // when expire last ran, guarded by sweeping
 	}
 }
@@ -164,8 +163,8 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		keepWork: orElse(cfg.Work, 7*keys.Day), patience: orElse(cfg.Patience, 20*time.Second),
 		endpoints: cfg.Endpoints, root: cfg.Seal, backup: cfg.Backup, restores: busy{ids: map[keys.ID]chan struct{}{}},
 		stageRows: stageRows,
-		jobs:      newJobs(), nodesSeen: map[keys.ID]nodeSeen{},
-		objects: cfg.Objects, spool: cfg.Spool, maxBackup: orElse(cfg.MaxBackup, 1<<30),
+		jobs:      newJobs(),
+		objects:   cfg.Objects, spool: cfg.Spool, maxBackup: orElse(cfg.MaxBackup, 1<<30),
 		clock:     newClock(cfg.Wall, cfg.Virtual),
 		hierarchy: h,
 		ring:      newKeyring(orElse(cfg.KeyringLimit, 200_000)),
@@ -217,11 +216,14 @@ func (s *Service) join(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	moved := func() {}
+	moved := func(context.Context) {}
 	if cfg.VaultsChanged != nil {
-		moved = func() {
-			if s.ring.vaults.Swap(false) {
-				cfg.VaultsChanged(context.WithoutCancel(ctx))
+		moved = func(ctx context.Context) {
+			if !s.ring.vaults.Swap(false) {
+				return
+			}
+			if cfg.VaultsChanged(ctx); ctx.Err() != nil {
+				s.ring.vaults.Store(true) // once more
 			}
 		}
 	}

@@ -20,9 +20,11 @@ type Fleet interface {
 	// Leave removes nodes.
 	Leave(ctx context.Context, ids ...keys.ID) error
 
-	// Follow tells the observer what others have committed, waits as an Update would for what
-	// that retired, and answers up to which revision it did, which is not less than atLeast.
-	Follow(ctx context.Context, atLeast int64) (revision int64, err error)
+	// Follow tells the observer what others have committed, and answers up to which revision it
+	// did, which is not less than atLeast, and what an Update would wait for: calls that hold what
+	// that, or a transaction of this process since the last Follow, retired. Whoever calls it from
+	// several goroutines puts the answers in order.
+	Follow(ctx context.Context, atLeast int64) (revision int64, waits []func(), err error)
 
 	// Claim remembers a nonce and reports whether it was new: of all that claim the same one, on
 	// whatever node, one is told so. It is as durable then as any commit. After an error it may

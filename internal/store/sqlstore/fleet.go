@@ -145,7 +145,7 @@ func (f *line) close() {
 var errStale = errors.New("the connection leads to a database that others have taken over from")
 
 // Follow implements [store.Fleet].
-func (f *fleet) Follow(ctx context.Context, atLeast int64) (int64, error) {
+func (f *fleet) Follow(ctx context.Context, atLeast int64) (int64, []func(), error) {
 	h := f.store.committer.herald
 	h.following.Lock()
 	defer h.following.Unlock()
@@ -168,12 +168,8 @@ func (f *fleet) Follow(ctx context.Context, atLeast int64) (int64, error) {
 			continue
 		}
 		if err != nil {
-			return 0, fmt.Errorf("follow: %w", err)
+			return 0, nil, fmt.Errorf("follow: %w", err)
 		}
-		break
+		return head.Revision, h.settle(), nil
 	}
-	for _, wait := range h.settle() {
-		wait()
-	}
-	return head.Revision, nil
 }

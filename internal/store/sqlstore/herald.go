@@ -20,11 +20,11 @@ type herald struct {
 	observer store.Observer // may be nil; set before the first transaction
 	shared   bool           // others write to the same database
 
-	following sync.Mutex // held by Follow: who returns from it has waited
+	following sync.Mutex // held by Follow: what it answers is in order
 
 	mu    sync.Mutex
 	told  int64    // up to which revision, where shared; guarded by mu
-	waits []func() // for calls that hold what others' changes retired; guarded by mu
+	waits []func() // for calls that hold what changes retired, where shared; guarded by mu
 }
 
 // committed tells of a commit of this process.
@@ -38,7 +38,10 @@ func (h *herald) committed(changes []store.Change) (wait func()) {
 	if h.observer == nil {
 		return nil
 	}
-	return h.observer.Committed(changes)
+	if wait = h.observer.Committed(changes); wait != nil && h.shared {
+		h.waits = append(h.waits, wait) // this process has not followed its own change before
+	}
+	return wait
 }
 
 // unknown tells of changes whose outcome is unknown. If they were made, follow finds them.
@@ -84,7 +87,7 @@ func (h *herald) since() int64 {
 	return h.told
 }
 
-// settle answers what is to be waited for until no call holds what others' changes retired.
+// settle answers what is to be waited for until no call holds what changes retired.
 func (h *herald) settle() (waits []func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

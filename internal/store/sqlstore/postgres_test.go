@@ -163,7 +163,10 @@ func testFollow(t *testing.T, server *pgtest.Server) {
 		want++
 	}
 	for s, h := range heard {
-		revision, err := s.Fleet().Follow(t.Context(), 0)
+		revision, waits, err := s.Fleet().Follow(t.Context(), 0)
+		for _, wait := range waits {
+			wait()
+		}
 		if err != nil || revision != int64(want) {
 			t.Errorf("followed up to %d: %v, want %d", revision, err, want)
 		}
@@ -195,11 +198,11 @@ func (h *heard) Committed(changes []store.Change) func() {
 	for _, c := range changes {
 		h.revisions = append(h.revisions, c.Revision)
 	}
-	return func() {
+	return sync.OnceFunc(func() { // of its own changes a process hears twice: from Update and from Follow
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.waited += n
-	}
+	})
 }
 
 func (h *heard) Unknown([]store.Change) {}
