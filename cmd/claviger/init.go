@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"claviger/internal/config"
 	"claviger/internal/kms"
@@ -137,6 +136,6 @@ func createDatabase(a *app, cfg *config.Config) (id string, err error) {
 	if err != nil {
 		return "", err
 	}
-	err = kms.Initialize(a.ctx, kms.Config{Store: db, Seal: root, Rand: rand.Reader, Wall: time.Now})
+	err = kms.Initialize(a.ctx, kms.Config{Store: db, Seal: root, Rand: rand.Reader, Wall: wallNow})
 	return root.ID(), errors.Join(err, db.Close())
 }

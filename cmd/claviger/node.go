@@ -83,7 +83,7 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 	regions, ociNames, alibabaNames := n.regionNames()
 	var err error
 	n.service, err = kms.Open(ctx, kms.Config{
-		Store: set.store, Seal: set.seal, Audit: set.audit, Pool: n.pool, Rand: rand.Reader, Wall: time.Now, Log: set.log,
+		Store: set.store, Seal: set.seal, Audit: set.audit, Pool: n.pool, Rand: rand.Reader, Wall: wallNow, Log: set.log,
 		Regions: regions, HSM: set.hsm, Tombstones: set.tombstones, Work: set.work, Virtual: set.virtual, Endpoints: endpointsOf{n.vaults},
 		NonceLimit: set.nonces, StrictNonces: set.strict, Fleet: set.fleet, VaultsChanged: n.matchVaults,
 		Objects: set.objects, Spool: set.spool, MaxBackup: set.maxBackup, Patience: set.patience, Backup: set.backup,
@@ -96,11 +96,11 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 	n.guard = dialect.NewGuard(n.guarding())
 	n.oci = oci.New(oci.Config{
 		Service: n.service, Regions: ociNames, VaultURL: n.vaults.vaultURL, ReplicaURL: n.vaults.replicaURL,
-		Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Guard: n.guard, Hints: set.hints,
+		Now: wallNow, Rand: rand.Reader, Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Guard: n.guard, Hints: set.hints,
 		Consistency: set.consistent, Seed: set.chance, SoftwareHSM: set.hsm == kms.SoftwareLabelled, MutualTLS: set.mutualTLS,
 	})
 	n.alibaba = alibaba.New(alibaba.Config{
-		Service: n.service, Regions: alibabaNames, Now: time.Now, Rand: rand.Reader, Log: set.log, Metrics: n.metrics,
+		Service: n.service, Regions: alibabaNames, Now: wallNow, Rand: rand.Reader, Log: set.log, Metrics: n.metrics,
 		Limiter: n.limiter("alibaba/"), Guard: n.guard, Quotas: set.quotas, Hints: set.hints, XMLRoot: set.xmlRoot, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
 	})
 	n.vaults.handler = func(v *keys.Vault) http.Handler { return n.oci.VaultHandler(v.Region, v.ID) }
@@ -130,7 +130,7 @@ func (n *node) limiter(prefix string) *dialect.Limiter {
 	if n.service.Shared() {
 		return dialect.NewSharedLimiter(n.service.Take, rates)
 	}
-	return dialect.NewLimiter(time.Now, rates)
+	return dialect.NewLimiter(wallNow, rates)
 }
 
 // flushInterval is how often counted refusals are looked through for those to be recorded.
@@ -139,7 +139,7 @@ const flushInterval = 10 * time.Second
 // guarding is what the node's guard is made of.
 func (n *node) guarding() dialect.GuardConfig {
 	cfg := n.settings.guard
-	cfg.Now = time.Now
+	cfg.Now = wallNow
 	cfg.Record = func(r dialect.Refusals) {
 		n.service.RefusedMany(context.Background(), r.Source, r.Requests, r.First, r.Last)
 		n.log.Warn("requests of one source were refused and not recorded one by one", "source", r.Source, "requests", r.Requests)
@@ -209,7 +209,7 @@ func (n *node) gauges() {
 func (n *node) admin(reset func(context.Context) error) http.Handler {
 	_, _, alibabaNames := n.regionNames()
 	return admin.New(admin.Config{
-		Service: n.service, Token: n.token, Mode: n.mode, Version: version(), Now: time.Now, Rand: rand.Reader,
+		Service: n.service, Token: n.token, Mode: n.mode, Version: version(), Now: wallNow, Rand: rand.Reader,
 		Naming: []admin.Naming{ociNaming{n.oci.Namer()}, alibabaNaming{alibabaNames}},
 		Log:    n.log, Metrics: n.metrics, VaultURL: n.vaults.vaultURL, ReplicaURL: n.vaults.replicaURL, Reset: reset,
 		AddAccessKey: func(ctx context.Context, c *kms.Call, principal keys.ID) (*identity.CredentialRow, string, error) {

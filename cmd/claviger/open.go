@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"time"
 
 	"claviger/internal/config"
 	"claviger/internal/kms"
@@ -48,7 +49,9 @@ func fleetOf(cfg *config.Config) kms.FleetConfig {
 	if name == "" {
 		name = hostname()
 	}
+	began := time.Now()
 	return kms.FleetConfig{
-		Name: name, Lease: cfg.Node.Lease.Std(), Margin: cfg.Node.Margin.Std(), Poll: cfg.Node.Poll.Std(), Boot: sinceBoot,
+		Name: name, Lease: cfg.Node.Lease.Std(), Margin: cfg.Node.Margin.Std(), Poll: cfg.Node.Poll.Std(), Boot: bootNow,
+		Steady: func() time.Duration { return time.Since(began) },
 	}
 }

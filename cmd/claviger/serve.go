@@ -72,7 +72,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 
 // prune removes the audit log's segments that are older than their retention.
 func (n *node) prune(events *audit.Log, retention time.Duration) {
-	removed, err := events.Prune(time.Now().Add(-retention))
+	removed, err := events.Prune(wallNow().Add(-retention))
 	if err != nil {
 		n.log.Error("remove old audit segments", "error", err)
 	}
@@ -122,7 +122,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	}
 	undo.add(set.store.Close)
 	events, err := audit.Open(cfg.Audit.Dir, audit.Options{
-		Node: hostname(), Clock: time.Now, Rand: rand.Reader, Durable: cfg.Audit.Durable, SegmentSize: cfg.Audit.SegmentMiB << 20,
+		Node: hostname(), Clock: wallNow, Rand: rand.Reader, Durable: cfg.Audit.Durable, SegmentSize: cfg.Audit.SegmentMiB << 20,
 	})
 	if err != nil {
 		return nil, err
