@@ -17,11 +17,21 @@ import (
 
 // openStore opens the database that cfg names, or makes it.
 func openStore(ctx context.Context, cfg *config.Config, create bool, log *slog.Logger) (*sqlstore.Store, error) {
+	return openDatabase(ctx, cfg, opening{create: create}, log)
+}
+
+// opening says which databases are opened.
+type opening struct {
+	create     bool // make it; else it is there
+	unfinished bool // also one that is only half filled
+}
+
+func openDatabase(ctx context.Context, cfg *config.Config, how opening, log *slog.Logger) (*sqlstore.Store, error) {
 	if cfg.Store.Type == "sqlite" {
-		return sqlstore.OpenSQLite(ctx, sqlstore.Options{Dir: cfg.Data, Create: create, Log: log})
+		return sqlstore.OpenSQLite(ctx, sqlstore.Options{Dir: cfg.Data, Create: how.create, Unfinished: how.unfinished, Log: log})
 	}
 	o := sqlstore.PostgresOptions{
-		URL: cfg.Store.URL, Create: create, Log: log,
+		URL: cfg.Store.URL, Create: how.create, Unfinished: how.unfinished, Log: log,
 		BatchTimeout: cfg.Store.BatchTimeout.Std(), ReopenTimeout: cfg.Store.ReopenTimeout.Std(),
 		IdleTimeout: cfg.Store.IdleTimeout.Std(), StatementTimeout: cfg.Store.StatementTimeout.Std(),
 	}

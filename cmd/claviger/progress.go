@@ -55,7 +55,7 @@ func (p *progress) show(done, total int) {
 	if total > 0 {
 		share = min(1, float64(done)/float64(total))
 	}
-	line := fmt.Sprintf("%s %3.0f%%  %d of %d%s", p.what, 100*share, done, total, p.left(now, share))
+	line := fmt.Sprintf("%s %3.0f%%  %d of %d%s", p.what, 100*share, done, total, p.left(now, share, done))
 	if !p.terminal {
 		_, _ = fmt.Fprintln(p.out, line) // nobody to tell
 		return
@@ -64,8 +64,8 @@ func (p *progress) show(done, total int) {
 	_, _ = fmt.Fprintf(p.out, "\r%s%s %s\x1b[K", strings.Repeat("█", full), strings.Repeat("░", barWidth-full), line)
 }
 
-// left is when the work will be over if it goes on as it went.
-func (p *progress) left(now time.Time, share float64) string {
+// left is when the work will be over if it goes on as it went, and how that was.
+func (p *progress) left(now time.Time, share float64, done int) string {
 	spent := now.Sub(p.began)
 	if share >= 1 {
 		return fmt.Sprintf(", took %s", spent.Round(time.Second))
@@ -73,7 +73,7 @@ func (p *progress) left(now time.Time, share float64) string {
 	if share < 0.001 {
 		return ""
 	}
-	return fmt.Sprintf(", %s left", time.Duration(float64(spent)*(1-share)/share).Round(time.Second))
+	return fmt.Sprintf(", %s left, %.0f/s", time.Duration(float64(spent)*(1-share)/share).Round(time.Second), float64(done)/spent.Seconds())
 }
 
 // end leaves the terminal's line.

@@ -18,6 +18,7 @@ import (
 
 type storeCmd struct {
 	Verify storeVerifyCmd `cmd:"" help:"Read a whole database, open every secret in it, and say what is not as it must be."`
+	Copy   storeCopyCmd   `cmd:"" help:"Copy a whole database into a new one, between SQLite and PostgreSQL too."`
 	Fill   storeFillCmd   `cmd:"" help:"Fill a database with keys, to try a server at a size."`
 }
 

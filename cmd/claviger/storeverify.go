@@ -68,8 +68,10 @@ func (c *storeVerifyCmd) Run(a *app) (err error) {
 		return suggestStop(suggestInit(c.Config, err))
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	shown := &staged{a: a}
-	report, err := kms.VerifyStore(a.ctx, kms.VerifyConfig{Store: db, Seal: root, Progress: shown.show, Limit: c.Limit})
+	shown := &stages{a: a}
+	report, err := kms.VerifyStore(a.ctx, kms.VerifyConfig{Store: db, Seal: root, Limit: c.Limit, Progress: func(stage check.Stage, done, total int) {
+		shown.show(string(stage), done, total)
+	}})
 	shown.end()
 	if err != nil {
 		return fmt.Errorf("verify the store: %w", err)
@@ -131,25 +133,4 @@ func (c *storeVerifyCmd) tell(a *app, r *kms.StoreReport) error {
 		}
 		a.fields(append(pairs, "secrets opened", fmt.Sprint(out.Opened), "faults", fmt.Sprint(len(out.Faults)))...)
 	})
-}
-
-// staged shows the progress of work that has stages, one after the other.
-type staged struct {
-	a     *app
-	stage check.Stage
-	now   *progress
-}
-
-func (s *staged) show(stage check.Stage, done, total int) {
-	if s.now == nil || s.stage != stage {
-		s.end()
-		s.stage, s.now = stage, s.a.progress(string(stage))
-	}
-	s.now.show(done, total)
-}
-
-func (s *staged) end() {
-	if s.now != nil {
-		s.now.end()
-	}
 }

@@ -33,6 +33,12 @@ type engine interface {
 	trouble(err error) error
 	// limits bounds what is waited for.
 	limits() limits
+	// catalog is the query for the tables and their columns.
+	catalog() string
+	// fill inserts rows into a table, within a transaction.
+	fill(ctx context.Context, s *session, t *catalogued, rows [][]any) error
+	// empty deletes all rows of tables, the last of which refer to the first.
+	empty(ctx context.Context, s *session, tables []*catalogued) error
 	// scrub makes what was erased unreadable in the files.
 	scrub(ctx context.Context, s *Store) error
 }

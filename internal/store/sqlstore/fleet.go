@@ -173,3 +173,46 @@ func (f *fleet) Follow(ctx context.Context, atLeast int64) (int64, []func(), err
 		return head.Revision, h.settle(), nil
 	}
 }
+
+// Serving watches the nodes that are registered until each has renewed its lease or been silent for
+// longer than that and margin, and names those that renewed. Nothing is registered by it.
+func (s *Store) Serving(ctx context.Context, margin time.Duration) ([]string, error) {
+	if s.fleet == nil {
+		return nil, nil
+	}
+	first := map[keys.ID]int64{}
+	silent := map[keys.ID]time.Duration{}
+	var waited time.Duration
+	var alive []string
+	for {
+		waits := false
+		err := s.View(ctx, func(t store.Tx) error {
+			return t.(*tx).each("SELECT id, name, renewals, lease FROM nodes", nil, func(rows *sql.Rows) error {
+				var n store.Node
+				if err := rows.Scan((*idCol)(&n.ID), &n.Name, &n.Renewals, (*durationCol)(&n.Lease)); err != nil {
+					return err
+				}
+				had, seen := first[n.ID]
+				if !seen {
+					first[n.ID], silent[n.ID] = n.Renewals, n.Lease+margin
+					had = n.Renewals
+				}
+				if had >= 0 && n.Renewals != had {
+					alive, first[n.ID] = append(alive, n.Name), -1
+				} else if had >= 0 && waited < silent[n.ID] {
+					waits = true
+				}
+				return nil
+			})
+		})
+		if err != nil || !waits {
+			return alive, err
+		}
+		select {
+		case <-time.After(lastPause / 4):
+			waited += lastPause / 4
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}

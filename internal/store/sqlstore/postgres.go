@@ -43,6 +43,8 @@ type PostgresOptions struct {
 	IdleTimeout time.Duration
 	// StatementTimeout bounds a statement that reads; 0: 30 s.
 	StatementTimeout time.Duration
+	// Unfinished opens a database too that is only half filled.
+	Unfinished bool
 	// Log hears of what no caller is told; nil discards.
 	Log *slog.Logger
 }
@@ -143,7 +145,7 @@ func (o *PostgresOptions) open(ctx context.Context, config *pgx.ConnConfig) (_ *
 		release: func() error { return nil },
 	}
 	s.fleet = newFleet(s)
-	return s, s.run(ctx, writer, reader, o.Log)
+	return s, s.run(ctx, writer, reader, o.Unfinished, o.Log)
 }
 
 // readGrace is what a server that ends a statement for its time has to say so.
@@ -290,6 +292,24 @@ func (postgresEngine) again(err error) bool {
 }
 
 func (e postgresEngine) limits() limits { return e.limit }
+
+func (postgresEngine) catalog() string { return postgresCatalog }
+
+func (postgresEngine) fill(ctx context.Context, s *session, t *catalogued, rows [][]any) error {
+	return s.conn.Raw(func(conn any) error {
+		_, err := conn.(*stdlib.Conn).Conn().CopyFrom(ctx, pgx.Identifier{t.name}, t.columns, pgx.CopyFromRows(rows))
+		return err
+	})
+}
+
+func (postgresEngine) empty(ctx context.Context, s *session, tables []*catalogued) error {
+	names := make([]string, len(tables))
+	for i, t := range tables {
+		names[i] = t.name
+	}
+	_, err := s.exec(ctx, "TRUNCATE "+strings.Join(names, ", "))
+	return err
+}
 
 // scrub has nothing to do: what is left of erased rows in dead tuples, the log and backups
 // becomes unreadable when the keys that sealed it are replaced.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,6 +36,9 @@ type Options struct {
 	Create bool
 	// Log hears of what no caller is told; nil discards.
 	Log *slog.Logger
+
+	// Unfinished opens a database too that is only half filled.
+	Unfinished bool
 
 	connect func(dsn string) (driver.Connector, error) // for tests of faults; nil is the driver's own
 }
@@ -179,11 +183,11 @@ func (s *Store) start(ctx context.Context, o *Options, write, read string) (err 
 	if err := migrate(ctx, writer, sqliteSchema(), s.shared != nil); err != nil {
 		return err
 	}
-	return s.run(ctx, writer, reader, o.Log)
+	return s.run(ctx, writer, reader, o.Unfinished, o.Log)
 }
 
 // run starts the committer of a store whose schema is up to date.
-func (s *Store) run(ctx context.Context, writer, reader *sql.DB, log *slog.Logger) error {
+func (s *Store) run(ctx context.Context, writer, reader *sql.DB, halves bool, log *slog.Logger) error {
 	s.views = newPool(reader, max(4, 2*runtime.GOMAXPROCS(0)), s.engine.limits().read)
 	s.committer = &committer{
 		db: writer, engine: s.engine, log: log, queue: newQueue(), stopped: make(chan struct{}),
@@ -194,6 +198,12 @@ func (s *Store) run(ctx context.Context, writer, reader *sql.DB, log *slog.Logge
 	}
 	if err := s.committer.open(ctx); err != nil {
 		return err
+	}
+	if !halves {
+		if err := whole(ctx, s.committer.session); err != nil {
+			s.committer.abandon()
+			return err
+		}
 	}
 	s.committer.herald.begin(s.committer.head.Revision)
 	go s.committer.run()
@@ -256,6 +266,38 @@ func (sqliteEngine) abortsOnError() bool { return false }
 func (sqliteEngine) again(error) bool { return false }
 
 func (sqliteEngine) limits() limits { return limits{} }
+
+func (sqliteEngine) catalog() string { return sqliteCatalog }
+
+// maxParameters is how many arguments a statement has at most.
+const maxParameters = 900
+
+func (sqliteEngine) fill(ctx context.Context, s *session, t *catalogued, rows [][]any) error {
+	most := max(1, maxParameters/len(t.columns))
+	for len(rows) > 0 {
+		n := min(most, len(rows))
+		values, args := make([]string, n), make([]any, 0, n*len(t.columns))
+		for i, row := range rows[:n] {
+			values[i] = "(" + placeholders(len(args)+1, len(row)) + ")"
+			args = append(args, row...)
+		}
+		text := fmt.Sprintf("INSERT INTO %s (%s) VALUES %s", t.name, strings.Join(t.columns, ", "), strings.Join(values, ", "))
+		if _, err := s.exec(ctx, text, args...); err != nil {
+			return err
+		}
+		rows = rows[n:]
+	}
+	return nil
+}
+
+func (sqliteEngine) empty(ctx context.Context, s *session, tables []*catalogued) error {
+	for _, t := range slices.Backward(tables) {
+		if _, err := s.exec(ctx, "DELETE FROM "+t.name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // The result codes of SQLite (https://sqlite.org/rescode.html): extended ones for unique values,
 // primary ones, which are the low byte, for what the system refuses.
