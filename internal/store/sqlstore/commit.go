@@ -36,6 +36,7 @@ type committer struct {
 	session *session   // nil when the next batch must open one
 	head    store.Head // as last committed
 	away    bool       // the database could not be reached for as long as a batch waits for that
+	memo    memo       // of records, for swift batches
 }
 
 // run is the committer's goroutine.
@@ -79,6 +80,7 @@ func (c *committer) serve(batch []*request) {
 	}
 	if first := batch[0]; first.alone != nil {
 		if first.start() {
+			c.memo.clear()
 			err := first.alone(c.session)
 			if err != nil {
 				c.abandon() // whatever is wrong with the connection, a new one does not have
@@ -88,7 +90,12 @@ func (c *committer) serve(batch []*request) {
 		return
 	}
 	for run := 1; ; run++ {
-		err := c.bounded(ctx, batch)
+		err := c.bounded(ctx, batch, swiftly)
+		if errors.Is(err, errCareful) {
+			if err = c.reach(ctx); err == nil {
+				err = c.bounded(ctx, batch, carefully)
+			}
+		}
 		if err == nil {
 			return
 		}
@@ -105,37 +112,53 @@ func (c *committer) serve(batch []*request) {
 	}
 }
 
+// The ways to run a batch.
+const (
+	swiftly   = true
+	carefully = false
+)
+
 // bounded is transact within the engine's limit of time.
-func (c *committer) bounded(ctx context.Context, batch []*request) error {
+func (c *committer) bounded(ctx context.Context, batch []*request, swift bool) error {
 	if most := c.engine.limits().batch; most > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, most)
 		defer cancel()
 	}
-	return c.transact(ctx, batch)
+	return c.transact(ctx, batch, swift)
 }
 
 // transact runs a batch in one transaction of the database and answers its requests. After an
-// error nothing was answered.
-func (c *committer) transact(ctx context.Context, batch []*request) error {
+// error nothing was answered. After [errCareful] the transaction is undone.
+func (c *committer) transact(ctx context.Context, requests []*request, swift bool) error {
 	release := c.exclude()
 	defer func() { release() }()
+	known := c.head.Revision
 	if err := c.engine.begin(ctx, c.session, &c.head); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	if err := c.herald.follow(ctx, c.session, c.head.Revision); err != nil {
 		return fmt.Errorf("follow what others changed: %w", err)
 	}
-	head, wrote := c.head, false
-	for _, r := range batch {
-		if !r.proceed() {
-			continue
+	if !swift || known != c.head.Revision {
+		c.memo.clear()
+	}
+	var b *batch
+	if swift {
+		b = &batch{memo: &c.memo, begun: c.head, head: c.head}
+	}
+	head, wrote, err := c.applyAll(ctx, requests, b)
+	if err != nil && swift {
+		b.unnumber()
+	}
+	if errors.Is(err, errCareful) {
+		c.memo.clear()
+		if _, undone := c.session.exec(ctx, "ROLLBACK"); undone != nil {
+			c.abandon() // the database may have undone it already
 		}
-		dirty, err := c.apply(ctx, r, &head)
-		if err != nil {
-			return err
-		}
-		wrote = wrote || dirty
+	}
+	if err != nil {
+		return err
 	}
 	if !wrote {
 		if _, err := c.session.exec(ctx, "ROLLBACK"); err != nil {
@@ -144,14 +167,14 @@ func (c *committer) transact(ctx context.Context, batch []*request) error {
 	} else if err := c.engine.commit(ctx, c.session); err != nil {
 		if errors.Is(err, store.ErrUnknown) {
 			// A transaction that only read may have seen what is now in doubt.
-			c.unknown(batch)
+			c.unknown(requests)
 		}
 		return fmt.Errorf("commit: %w", err)
 	}
 	c.head = head
 	release()
 	release = func() {}
-	for _, r := range batch {
+	for _, r := range requests {
 		if r.state.Load() == running {
 			c.answer(r)
 		}
@@ -159,11 +182,37 @@ func (c *committer) transact(ctx context.Context, batch []*request) error {
 	return nil
 }
 
-// apply runs one request in its savepoint and reports whether it wrote. The error is one that
-// ends the whole batch; the request's own is in the request.
-func (c *committer) apply(ctx context.Context, r *request, head *store.Head) (bool, error) {
+// applyAll runs the requests of a batch, and answers where the head is then and whether anything
+// was written.
+func (c *committer) applyAll(ctx context.Context, requests []*request, b *batch) (store.Head, bool, error) {
+	head, wrote := c.head, false
+	for _, r := range requests {
+		if !r.proceed() {
+			continue
+		}
+		dirty, err := c.apply(ctx, r, b, &head)
+		if err != nil {
+			return head, false, err
+		}
+		wrote = wrote || dirty
+	}
+	if !wrote || b == nil {
+		return head, wrote, nil
+	}
+	t := &tx{ctx: ctx, session: c.session, engine: c.engine, writer: true, dirty: true}
+	err := b.finish(t)
+	if err != nil && !errors.Is(t.broken, errHead) && !c.engine.again(t.broken) {
+		c.log.InfoContext(ctx, "run a batch carefully", "transactions", len(requests), "because", err)
+		err = errCareful
+	}
+	return head, wrote, err
+}
+
+// apply runs one request and reports whether it wrote. The error is one that ends the whole
+// batch; the request's own is in the request.
+func (c *committer) apply(ctx context.Context, r *request, b *batch, head *store.Head) (bool, error) {
 	t := &tx{
-		ctx: ctx, session: c.session, engine: c.engine,
+		ctx: ctx, session: c.session, engine: c.engine, batch: b,
 		writer: true, begun: *head, head: *head, revision: head.Revision + 1,
 	}
 	r.revision, r.changes = 0, nil
@@ -175,10 +224,14 @@ func (c *committer) apply(ctx context.Context, r *request, head *store.Head) (bo
 	switch {
 	case errors.Is(t.broken, errHead), c.engine.again(t.broken):
 		return false, t.broken
+	case b != nil && (t.broken != nil || r.err != nil && t.wrote):
+		return false, errCareful
 	case t.broken != nil && !t.dirty && c.engine.abortsOnError():
 		return false, t.broken // there is no savepoint to go back to
 	case !t.dirty:
 		return false, nil
+	case r.err != nil && b != nil:
+		return false, nil // nothing of it was written
 	case r.err != nil:
 		for _, text := range []string{"ROLLBACK TO tx", "RELEASE tx"} {
 			if _, err := c.session.exec(ctx, text); err != nil {
@@ -187,7 +240,9 @@ func (c *committer) apply(ctx context.Context, r *request, head *store.Head) (bo
 		}
 		return false, nil
 	}
-	if _, err := c.session.exec(ctx, "RELEASE tx"); err != nil {
+	if b != nil {
+		b.add(t)
+	} else if _, err := c.session.exec(ctx, "RELEASE tx"); err != nil {
 		return false, fmt.Errorf("end a transaction: %w", err)
 	}
 	*head = t.head
@@ -242,6 +297,7 @@ func (c *committer) abandon() {
 	cancel()
 	c.session.discard()
 	c.session = nil
+	c.memo.clear()
 }
 
 // reach makes sure of a connection. While the database is away, as it is when another host takes

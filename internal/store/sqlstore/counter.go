@@ -50,7 +50,7 @@ func (t *tx) count(r *row, by int) error {
 	case *keys.Vault:
 		t.tally(total{kind: keys.TypeVault, owner: rec.Tenant, region: rec.Region}, by)
 	case *keys.Key:
-		t.spec = specMemo{rec.ID, rec.Spec, rec.Protection, rec.Hidden}
+		t.meet(rec)
 		if !rec.Hidden {
 			t.tally(total{kind: keys.TypeKey, owner: rec.Tenant, region: rec.Region, spec: rec.Spec}, by)
 			t.tally(total{kind: keys.TypeKey, owner: rec.Vault, protection: rec.Protection, spec: rec.Spec}, by)
@@ -71,14 +71,16 @@ func (t *tx) count(r *row, by int) error {
 	return nil
 }
 
-func (t *tx) tally(c total, by int) {
-	for i := range t.tallies {
-		if t.tallies[i].total == c {
-			t.tallies[i].by += by
-			return
+func (t *tx) tally(c total, by int) { t.tallies = addTally(t.tallies, c, by) }
+
+func addTally(tallies []tally, c total, by int) []tally {
+	for i := range tallies {
+		if tallies[i].total == c {
+			tallies[i].by += by
+			return tallies
 		}
 	}
-	t.tallies = append(t.tallies, tally{c, by})
+	return append(tallies, tally{c, by})
 }
 
 // specOf finds a key's spec and protection and whether it is hidden, which never change.
@@ -97,10 +99,22 @@ func (t *tx) specOf(key keys.ID) (specMemo, error) {
 	return memo, nil
 }
 
-// flushTallies writes the counters.
+// flushTallies writes the counters for a total that is asked for: those of the transactions
+// before it in its batch, which stay whatever becomes of this one, and its own.
 func (t *tx) flushTallies() error {
-	for i := range t.tallies {
-		c := &t.tallies[i]
+	if t.batch != nil {
+		wrote := t.wrote
+		if err := t.writeTallies(&t.batch.tallies); err != nil {
+			return err
+		}
+		t.wrote = wrote
+	}
+	return t.writeTallies(&t.tallies)
+}
+
+func (t *tx) writeTallies(tallies *[]tally) error {
+	for i := range *tallies {
+		c := &(*tallies)[i]
 		if c.by == 0 {
 			continue
 		}
@@ -120,7 +134,7 @@ func (t *tx) flushTallies() error {
 			return fmt.Errorf("count: no total of the %s that are there", c.kind)
 		}
 	}
-	t.tallies = t.tallies[:0]
+	*tallies = (*tallies)[:0]
 	return nil
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"strings"
 
 	"claviger/internal/audit"
 	"claviger/internal/store"
@@ -17,8 +16,6 @@ import (
 const (
 	readHead    = "SELECT rev, events, event_hash FROM feed_head WHERE one = 1"
 	advanceHead = `UPDATE feed_head SET rev = rev + $1, events = $2, event_hash = $3 WHERE one = 1 RETURNING rev`
-	insertEvent = "INSERT INTO events (seq, hash, event) VALUES ($1, $2, $3)"
-	changesRow  = 8  // how many changes are inserted by one statement
 	few         = 32 // changes up to which searching them is cheaper than a map
 )
 
@@ -26,6 +23,9 @@ var errHead = errors.New("the head of the change feed was moved by somebody else
 
 // Head implements [store.Tx].
 func (t *tx) Head() (store.Head, error) {
+	if t.batch != nil {
+		return t.begun, t.usable()
+	}
 	var h store.Head
 	if err := t.one(readHead, nil, &h.Revision, &h.Events, (*hashCol)(&h.Hash)); err != nil {
 		return store.Head{}, fmt.Errorf("read head: %w", err)
@@ -34,7 +34,10 @@ func (t *tx) Head() (store.Head, error) {
 }
 
 // announce notes a change for the feed: each record once, where it was changed first.
-func (t *tx) announce(r *row) {
+func (t *tx) announce(r *row, removed bool) {
+	if t.batch != nil {
+		t.batch.memo.changed(r, removed)
+	}
 	if r.announced == "" {
 		return
 	}
@@ -57,51 +60,33 @@ func (t *tx) announce(r *row) {
 	}
 }
 
-// advance writes the change feed and, last of all, moves the head.
+// advance writes the change feed and, last of all, moves the head. In a swift batch that is done
+// for all of its transactions together.
 func (t *tx) advance() error {
-	for i := 0; i < len(t.changes); i += changesRow {
-		chunk := t.changes[i:min(i+changesRow, len(t.changes))]
-		args := make([]any, 0, 5*len(chunk))
-		for j := range chunk {
-			c := &chunk[j]
-			args = append(args, c.Revision, i+j+1, &c.Type, (*idCol)(&c.ID), &c.Name)
-		}
-		if _, err := t.exec(insertChanges(len(chunk)), args...); err != nil {
-			return fmt.Errorf("write change feed: %w", err)
-		}
-	}
-	by := int64(0)
+	t.head.Revision = t.begun.Revision
 	if len(t.changes) > 0 {
-		by = 1
-	} else if t.head.Events == t.begun.Events {
-		return nil // neither a change nor an event: the head stays
+		t.head.Revision++
 	}
-	var rev int64
-	err := t.one(advanceHead, []any{by, t.head.Events, (*hashCol)(&t.head.Hash)}, &rev)
-	if err != nil {
-		return fmt.Errorf("move head: %w", err)
+	if t.batch != nil || t.head == t.begun {
+		return nil
 	}
-	if rev != t.begun.Revision+by {
-		t.broken = errHead
-		return errHead
+	changes := make([]changeRow, len(t.changes))
+	for i, c := range t.changes {
+		changes[i] = changeRow{c, i + 1}
 	}
-	t.head.Revision = rev
-	return nil
-}
-
-// insertChanges is the text that inserts n changes.
-func insertChanges(n int) string {
-	values := make([]string, n)
-	for i := range values {
-		values[i] = "(" + placeholders(1+5*i, 5) + ")"
+	if err := t.writeChanges(changes); err != nil {
+		return err
 	}
-	return "INSERT INTO changes (rev, seq, type, id, name) VALUES " + strings.Join(values, ", ")
+	return t.moveHead(t.begun, t.head)
 }
 
 // Changes implements [store.Tx].
 func (t *tx) Changes(after int64, limit int) ([]store.Change, error) {
 	if limit < 0 {
 		return nil, errNegative
+	}
+	if err := t.wholly(); err != nil {
+		return nil, err
 	}
 	text := "SELECT rev, type, id, name FROM changes WHERE rev > $1"
 	args := []any{after}
@@ -129,11 +114,13 @@ func (t *tx) Record(e audit.Event) error {
 	if err := t.write(); err != nil {
 		return err
 	}
-	hash, seq := e.Hash(t.head.Hash), t.head.Events+1
-	if _, err := t.exec(insertEvent, seq, (*hashCol)(&hash), string(e.AppendJSON(nil))); err != nil {
-		return fmt.Errorf("record audit event: %w", err)
+	row := eventRow{t.head.Events + 1, e.Hash(t.head.Hash), string(e.AppendJSON(nil))}
+	if t.batch != nil {
+		t.events = append(t.events, row)
+	} else if err := t.writeEvents([]eventRow{row}); err != nil {
+		return err
 	}
-	t.head.Events, t.head.Hash = seq, hash
+	t.head.Events, t.head.Hash = row.seq, row.hash
 	return nil
 }
 
@@ -141,6 +128,9 @@ func (t *tx) Record(e audit.Event) error {
 func (t *tx) Events(after int64, limit int) ([]store.StoredEvent, error) {
 	n, err := limitOf(limit)
 	if err != nil {
+		return nil, err
+	}
+	if err := t.wholly(); err != nil {
 		return nil, err
 	}
 	var out []store.StoredEvent

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"claviger/internal/identity"
@@ -150,12 +151,16 @@ func (t *tx) Credentials(tenant keys.ID) ([]*identity.CredentialRow, error) {
 
 // Bindings implements [store.Tx].
 func (t *tx) Bindings(principal keys.ID) ([]*identity.Binding, error) {
-	return list[identity.Binding](t, ofPrincipal, (*idCol)(&principal))
+	return remembered(t, memoKey{bindingTable, principal}, nil, func() ([]*identity.Binding, error) {
+		return list[identity.Binding](t, ofPrincipal, (*idCol)(&principal))
+	})
 }
 
 // Grants implements [store.Tx].
 func (t *tx) Grants(key keys.ID) ([]*keys.Grant, error) {
-	return list[keys.Grant](t, ofKey, (*idCol)(&key))
+	return remembered(t, memoKey{grantTable, key}, func(g *keys.Grant) { g.Actions = slices.Clone(g.Actions) }, func() ([]*keys.Grant, error) {
+		return list[keys.Grant](t, ofKey, (*idCol)(&key))
+	})
 }
 
 // ExternalIDs implements [store.Tx].

@@ -21,12 +21,27 @@ func (t *tx) Load(rec store.Record) error {
 	if kek, ok := rec.(*store.KEK); ok && kek.Generation == 0 {
 		text, args = r.list+" WHERE owner = $1 ORDER BY generation DESC LIMIT 1", args[:1]
 	}
+	if t.batch != nil && t.usable() == nil && t.batch.memo.load(&r) {
+		t.meet(rec)
+		return nil
+	}
 	if err := t.one(text, args, r.fields...); isNone(err) {
 		return fmt.Errorf("load from %s: %w", r.name, store.ErrNotFound)
 	} else if err != nil {
 		return fmt.Errorf("load from %s: %w", r.name, err)
 	}
+	if t.batch != nil {
+		t.batch.memo.keep(&r)
+	}
+	t.meet(rec)
 	return nil
+}
+
+// meet remembers what counting a version will ask of its key.
+func (t *tx) meet(rec store.Record) {
+	if k, ok := rec.(*keys.Key); ok {
+		t.spec = specMemo{k.ID, k.Spec, k.Protection, k.Hidden}
+	}
 }
 
 // Put implements [store.Tx].
@@ -94,8 +109,16 @@ func (t *tx) insertUnrevised(r *row) error {
 	return nil
 }
 
-func (t *tx) insert(r *row) error {
+// number gives a record this transaction's revision.
+func (t *tx) number(r *row) {
+	if t.batch != nil {
+		t.batch.numbered = append(t.batch.numbered, numbered{r.revision, *r.revision})
+	}
 	*r.revision = t.revision
+}
+
+func (t *tx) insert(r *row) error {
+	t.number(r)
 	n, err := t.exec(r.table.insert, r.fields...)
 	if err == nil && n == 0 {
 		err = store.ErrExists
@@ -107,7 +130,7 @@ func (t *tx) insert(r *row) error {
 		*r.revision = 0
 		return err
 	}
-	t.announce(r)
+	t.announce(r, false)
 	return nil
 }
 
@@ -122,7 +145,7 @@ func (t *tx) update(r *row) (err error) {
 	if err != nil {
 		return err
 	}
-	*r.revision = t.revision
+	t.number(r)
 	args := make([]any, 0, len(r.fields)+2)
 	args = append(args, r.mutableFields()...)
 	args = append(args, r.revision)
@@ -144,7 +167,7 @@ func (t *tx) update(r *row) (err error) {
 	if err := uncount(); err != nil {
 		return err
 	}
-	t.announce(r)
+	t.announce(r, false)
 	return nil
 }
 
@@ -233,6 +256,7 @@ func (t *tx) remove(rec store.Record) (bool, error) {
 		return false, err
 	}
 	r := clone(&given)
+	t.wrote = true // unless there is none
 	if err := t.one(r.remove, given.keyFields(), r.fields...); isNone(err) {
 		return false, nil
 	} else if err != nil {
@@ -243,7 +267,7 @@ func (t *tx) remove(rec store.Record) (bool, error) {
 			return false, fmt.Errorf("delete from %s: %w", r.name, err)
 		}
 	}
-	t.announce(r)
+	t.announce(r, true)
 	return true, nil
 }
 

@@ -28,6 +28,26 @@ type session struct {
 	used       bool                  // was given back to a pool before
 	most       time.Duration         // how long one statement is waited for; 0: as long as its context lasts
 	statements map[string]*statement // by text
+	inserts    map[insertion]string  // the texts of inserts of many rows
+}
+
+type insertion struct {
+	head string
+	rows int
+}
+
+// inserting is the text that inserts n rows of as many columns as head names.
+func (s *session) inserting(head string, columns, n int) string {
+	k := insertion{head, n}
+	text := s.inserts[k]
+	if text == "" {
+		text = insertRows(head, columns, n)
+		if s.inserts == nil {
+			s.inserts = map[insertion]string{}
+		}
+		s.inserts[k] = text
+	}
+	return text
 }
 
 // statement is a prepared statement, which its session may keep.

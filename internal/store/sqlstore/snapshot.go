@@ -165,7 +165,7 @@ func announceEach[T any](t *tx) error {
 		if err != nil {
 			return err
 		}
-		t.announce(&r)
+		t.announce(&r, false)
 	}
 	return err
 }

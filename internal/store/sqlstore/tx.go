@@ -30,11 +30,14 @@ type tx struct {
 
 	// Of Update only.
 	writer   bool
-	dirty    bool       // has a savepoint
+	batch    *batch     // under way, when it is run swiftly
+	dirty    bool       // has begun to write: in a careful batch there is a savepoint
+	wrote    bool       // has changed rows of the database
 	begun    store.Head // before this transaction
 	head     store.Head // begun with what this transaction added
 	revision int64
 	changes  []store.Change
+	events   []eventRow            // of a swift batch: not written yet
 	told     map[store.Change]bool // the same, once they are many
 	tallies  []tally
 	spec     specMemo
@@ -56,8 +59,19 @@ func (t *tx) write() error {
 		return nil
 	}
 	t.dirty = true
+	if t.batch != nil {
+		return nil
+	}
 	_, err := t.exec("SAVEPOINT tx")
 	return err
+}
+
+// wholly refuses to go on swiftly for what must see all that the batch did so far in the database.
+func (t *tx) wholly() error {
+	if t.batch != nil && t.broken == nil {
+		t.broken = errCareful
+	}
+	return t.usable()
 }
 
 func isNone(err error) bool { return errors.Is(err, sql.ErrNoRows) }
@@ -82,6 +96,7 @@ func (t *tx) check(err error) error {
 
 func (t *tx) exec(text string, args ...any) (int64, error) {
 	n, err := t.session.exec(t.ctx, text, args...)
+	t.wrote = t.wrote || n > 0
 	return n, t.check(err)
 }
 
@@ -134,8 +149,10 @@ func (t *tx) finish() error {
 	if !t.dirty {
 		return nil
 	}
-	if err := t.flushTallies(); err != nil {
-		return err
+	if t.batch == nil {
+		if err := t.writeTallies(&t.tallies); err != nil {
+			return err
+		}
 	}
 	return t.advance()
 }
