@@ -119,6 +119,9 @@ bench-floor: build ## Claviger against the floor, in turn; prints ratios (ROWS= 
 	$(build_measure)
 	.cache/bin/measure -rows '$(strip $(ROWS))' -rounds $(strip $(ROUNDS)) -seconds $(strip $(SECONDS)) -pool $(strip $(POOL))
 
+scale: ## figures of a large store against a small one (CLAVIGER_SCALE_DIR=… keeps the stores)
+	CLAVIGER_SCALE=full go test -run '^TestScale$$' -count=1 -v -timeout 3h ./cmd/claviger
+
 generate: ## write the documents that are rendered from tables
 	go generate ./...
 	go generate -C terraform-provider-oci ./...

@@ -178,6 +178,14 @@ func (c *caller) ociRequest(ctx context.Context, method, target string, body any
 
 // alibaba calls an operation of Alibaba's API, signed with ACS3-HMAC-SHA256; params are pairs.
 func (c *caller) alibaba(ctx context.Context, action string, params ...string) answer {
+	req, err := c.alibabaRequest(ctx, action, params...)
+	if err != nil {
+		return answer{err: err}
+	}
+	return c.send(req)
+}
+
+func (c *caller) alibabaRequest(ctx context.Context, action string, params ...string) (*http.Request, error) {
 	query := url.Values{}
 	for i := 0; i < len(params); i += 2 {
 		query.Set(params[i], params[i+1])
@@ -185,7 +193,7 @@ func (c *caller) alibaba(ctx context.Context, action string, params ...string) a
 	canonical := strings.NewReplacer("+", "%20", "*", "%2A").Replace(query.Encode())
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.ready.Alibaba.Endpoint+"/?"+canonical, http.NoBody)
 	if err != nil {
-		return answer{err: err}
+		return nil, err
 	}
 	empty := sha256.Sum256(nil)
 	signed := map[string]string{
@@ -209,7 +217,7 @@ func (c *caller) alibaba(ctx context.Context, action string, params ...string) a
 	mac.Write([]byte("ACS3-HMAC-SHA256\n" + hex.EncodeToString(digest[:])))
 	req.Header.Set("Authorization", fmt.Sprintf("ACS3-HMAC-SHA256 Credential=%s,SignedHeaders=%s,Signature=%s",
 		c.ready.Alibaba.AccessKeyID, list, hex.EncodeToString(mac.Sum(nil))))
-	return c.send(req)
+	return req, nil
 }
 
 // admin calls the server's own API.
