@@ -132,5 +132,6 @@ const (
 	TypeGrant       Type = "grant"
 	TypeBinding     Type = "binding"
 	TypeWork        Type = "workrequest"
+	TypeKEK         Type = "kek"     // in the change feed: the KEKs of the tenant or vault with this ID (zero: the system) are others
 	TypeSession     Type = "session" // has no record: its token holds all there is
 )

@@ -25,11 +25,13 @@ type Region string
 
 // Tenant owns everything below it: an OCI tenancy and an Alibaba account are two names of one.
 type Tenant struct {
-	ID        ID
-	Name      string // for people, unique
-	Names     Names
-	CreatedAt time.Time
-	Revision  int64
+	ID    ID
+	Name  string // for people, unique
+	Names Names
+	// KEKGeneration is that of the tenant's KEK under which new things are sealed.
+	KEKGeneration int
+	CreatedAt     time.Time
+	Revision      int64
 }
 
 // Compartment is a folder of a tenant's resources. The root compartment has its tenant's ID.
@@ -62,6 +64,7 @@ type Vault struct {
 	DeleteAt                time.Time // while RESTORING: when the restore counts as given up
 	Replica                 ID        // the vault's replica; zero while it has none
 	Fleet                   string    // whose clients reach the vault by mutual TLS; "" for nobody's
+	KEKGeneration           int       // of the vault's KEK, under which new material is sealed
 	Tags                    Tags
 	RestoredFrom            ID // the vault that a backup was made of; zero if it was never restored
 	RestoredAt              time.Time

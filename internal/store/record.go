@@ -14,7 +14,7 @@ import (
 type KEK struct {
 	Owner      keys.ID // a tenant or vault; the zero ID is the system's
 	Generation int
-	Root       string // which root key or parent generation sealed it, for the refusal's text
+	Root       string // what sealed it: the ID of a root key, or the generation of the KEK above; "" is the first
 	Sealed     []byte
 	CreatedAt  time.Time
 }

@@ -73,7 +73,7 @@ type Store interface {
 type Change struct {
 	Revision int64
 	Type     keys.Type
-	ID       keys.ID // for aliases the zero ID
+	ID       keys.ID // for aliases the zero ID, for a KEK its owner's
 	Name     string  // for aliases AliasName, for credentials their name; otherwise ""
 }
 
@@ -122,6 +122,13 @@ type Tx interface {
 	// An endpoint is unique among vaults and replicas together.
 	// A record's parents (tenant, vault, key, principal) are put before it.
 	Put(rec Record) error
+	// Reseal changes how a record is sealed and nothing that callers see of it, so that its revision
+	// stays: of a *keys.Version Sealed and Fingerprint, of a *identity.CredentialRow Sealed and MAC, both with their
+	// KEKGeneration; of a *keys.Vault or *keys.Tenant the KEKGeneration under which new things
+	// are sealed, which is announced as [keys.TypeKEK]; of a *KEK Root and Sealed. ErrConflict when rec's revision is
+	// not the stored one, or rec's KEKGeneration not newer than the stored one. From the first
+	// change of a vault's or tenant's on, releases that do not know of it are refused.
+	Reseal(rec Record) error
 	// Delete removes the record with rec's identity, and is not an error when there is none.
 	// Its children are deleted before it.
 	Delete(rec Record) error

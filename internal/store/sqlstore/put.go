@@ -234,6 +234,8 @@ func (t *tx) explain(r *row, revision int64) error {
 	switch {
 	case *stored.revision != revision:
 		return store.ErrConflict
+	case r.sealed && sealedUnder(stored.record) > sealedUnder(r.record):
+		return store.ErrConflict
 	case stored.deleted() && !r.deleted():
 		return errors.New("what is erased stays erased")
 	}

@@ -15,7 +15,7 @@ import (
 var (
 	tenantTable = define(table{
 		name: "tenants", announced: keys.TypeTenant, revised: true, renamed: true,
-		key: columns("id"), fixed: columns("created_at"), mutable: columns("name names"),
+		key: columns("id"), fixed: columns("created_at kek_generation"), mutable: columns("name names"),
 	})
 	compartmentTable = define(table{
 		name: "compartments", announced: keys.TypeCompartment, revised: true,
@@ -24,7 +24,7 @@ var (
 	vaultTable = define(table{
 		name: "vaults", announced: keys.TypeVault, revised: true, renamed: true, stateful: true,
 		key:     columns("id"),
-		fixed:   columns("tenant region kind restored_from created_at"),
+		fixed:   columns("tenant region kind restored_from created_at kek_generation"),
 		mutable: columns("compartment name is_default endpoint state delete_at tags restored_at replica fleet"),
 	})
 	replicaTable = define(table{
@@ -41,7 +41,7 @@ var (
 			deletion_protected deletion_protection material_expires_at tags restored_at`),
 	})
 	versionTable = define(table{
-		name: "versions", announced: keys.TypeVersion, revised: true, stateful: true,
+		name: "versions", announced: keys.TypeVersion, revised: true, stateful: true, sealed: true,
 		key:     columns("id"),
 		fixed:   columns("tenant vault key region ordinal origin auto_rotated restored_from created_at"),
 		mutable: columns("state delete_at public_key sealed fingerprint kek_generation restored_at"),
@@ -68,7 +68,7 @@ var (
 		key: columns("id"), fixed: columns("tenant principal created_at"), mutable: columns("role vault"),
 	})
 	credentialTable = define(table{
-		name: "credentials", announced: keys.TypeCredential, revised: true,
+		name: "credentials", announced: keys.TypeCredential, revised: true, sealed: true,
 		key:     columns("id"),
 		fixed:   columns("tenant principal kind name created_at"),
 		mutable: columns("public_key sealed kek_generation mac disabled"),
@@ -91,7 +91,7 @@ var (
 // The tables of the records that have neither an ID of their own nor a revision.
 var (
 	kekTable = define(table{
-		name: "keks", key: columns("owner generation"), mutable: columns("root sealed created_at"),
+		name: "keks", announced: keys.TypeKEK, key: columns("owner generation"), mutable: columns("root sealed created_at"),
 	})
 	settingTable = define(table{
 		name: "settings", key: columns("name"), mutable: columns("value"),
@@ -113,7 +113,7 @@ func describe(rec store.Record) (row, error) {
 	switch r := rec.(type) {
 	case *keys.Tenant:
 		return row{record: r, table: tenantTable, revision: &r.Revision, id: &r.ID, fields: []any{
-			(*idCol)(&r.ID), (*timeCol)(&r.CreatedAt), &r.Name, (*namesCol)(&r.Names), &r.Revision,
+			(*idCol)(&r.ID), (*timeCol)(&r.CreatedAt), &r.KEKGeneration, &r.Name, (*namesCol)(&r.Names), &r.Revision,
 		}}, nil
 	case *keys.Compartment:
 		return row{record: r, table: compartmentTable, revision: &r.Revision, id: &r.ID, fields: []any{
@@ -161,7 +161,7 @@ func describe(rec store.Record) (row, error) {
 func describeUnnumbered(rec store.Record) (row, error) {
 	switch r := rec.(type) {
 	case *store.KEK:
-		return row{record: r, table: kekTable, fields: []any{
+		return row{record: r, table: kekTable, id: &r.Owner, fields: []any{
 			(*idCol)(&r.Owner), &r.Generation, &r.Root, (*blobCol)(&r.Sealed), (*timeCol)(&r.CreatedAt),
 		}}, nil
 	case *store.Setting:
@@ -185,7 +185,7 @@ func describeVault(r *keys.Vault) row {
 	return row{
 		record: r, table: vaultTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
-			(*idCol)(&r.ID), (*idCol)(&r.Tenant), &r.Region, &r.Kind, (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt),
+			(*idCol)(&r.ID), (*idCol)(&r.Tenant), &r.Region, &r.Kind, (*idCol)(&r.RestoredFrom), (*timeCol)(&r.CreatedAt), &r.KEKGeneration,
 			(*idCol)(&r.Compartment), &r.Name, (*boolCol)(&r.Default), &r.Endpoint, &r.State, (*timeCol)(&r.DeleteAt),
 			(*tagsCol)(&r.Tags), (*timeCol)(&r.RestoredAt), (*idCol)(&r.Replica), &r.Fleet, &r.Revision,
 		},

@@ -4,6 +4,7 @@ package sqlstore
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"claviger/internal/identity"
@@ -20,6 +21,7 @@ type table struct {
 	mutable   []string
 	stateful  bool // has a lifecycle: a column state among the mutable ones
 	revised   bool // has a column revision, after all others
+	sealed    bool // has a column kek_generation among the mutable ones, which does not go back
 	renamed   bool // has unique values among the mutable columns
 
 	list   string // SELECT every column, to which conditions are added
@@ -57,6 +59,9 @@ func define(t table) *table {
 	where := append(append(append([]string{}, t.key...), t.fixed...), "revision")
 	t.update = fmt.Sprintf("UPDATE %s SET %s WHERE %s",
 		t.name, equal(set, 1, ", "), equal(where, 1+len(set), " AND "))
+	if t.sealed {
+		t.update += fmt.Sprintf(" AND kek_generation <= $%d", 1+slices.Index(set, "kek_generation"))
+	}
 	if t.stateful { // what is erased stays erased
 		t.update += fmt.Sprintf(" AND (state <> 'DELETED' OR $%d = 'DELETED')", 1+len(set)+len(where))
 	}

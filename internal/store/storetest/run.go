@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(t testing.TB) store.Store) {
 		{"Filters", testFilters},
 		{"Hidden", testHidden},
 		{"Material", testMaterial},
+		{"Reseal", testReseal},
 		{"Replicas", testReplicas},
 		{"Restoring", testRestoring},
 		{"Versions", testVersions},

@@ -50,7 +50,7 @@ func (w *World) name(kind string) string {
 func (w *World) Tenant() *keys.Tenant {
 	return &keys.Tenant{
 		ID: w.ID(), Name: w.name("tenant"), CreatedAt: w.Time(),
-		Names: keys.Names{"oci": w.name("ocid1.tenancy"), "alibaba": w.name("1234")},
+		Names: keys.Names{"oci": w.name("ocid1.tenancy"), "alibaba": w.name("1234")}, KEKGeneration: 1,
 	}
 }
 
@@ -87,7 +87,7 @@ func (w *World) Credential(p *identity.Principal) *identity.CredentialRow {
 func (w *World) Vault(t *keys.Tenant) *keys.Vault {
 	return &keys.Vault{
 		ID: w.ID(), Tenant: t.ID, Compartment: t.ID, Region: home, Name: w.name("vault"), Kind: keys.SharedVault,
-		State: keys.Active, CreatedAt: w.Time(),
+		State: keys.Active, KEKGeneration: 1, CreatedAt: w.Time(),
 	}
 }
 
