@@ -38,6 +38,8 @@ var roleActions = map[keys.Action][]Role{
 	keys.CancelVaultDeletion:   {Admin, Operator},
 	keys.BackupVault:           {Admin, Operator},
 	keys.RestoreVaultBackup:    {Admin, Operator},
+	keys.ResealVault:           {}, // the server's own administrator alone
+	keys.RotateRoot:            {},
 	keys.CreateReplica:         {Admin, Operator},
 	keys.DeleteReplica:         {Admin, Operator},
 	keys.ReadReplica:           {Admin, Operator, User, Auditor},

@@ -35,6 +35,8 @@ const (
 	RestoreVaultBackup    Action = "RestoreVaultBackup"
 	CreateReplica         Action = "CreateReplica"
 	DeleteReplica         Action = "DeleteReplica"
+	ResealVault           Action = "ResealVault" // replace its KEK: everything in it is sealed anew
+	RotateRoot            Action = "RotateRoot"  // replace the root key and every KEK above the vaults'
 	ReadReplica           Action = "ReadReplica" // where the vault's replica is, and how far it has come
 )
 
@@ -136,6 +138,7 @@ var VaultLifecycle = Table{TypeVault, []Rule{
 	{ScheduleVaultDeletion, []State{Active}, PendingDeletion},
 	{CancelVaultDeletion, []State{PendingDeletion}, Active},
 	{BackupVault, []State{Active}, ""},
+	{ResealVault, []State{Active, PendingDeletion}, ""},
 	{CreateReplica, []State{Active}, ""},
 	{DeleteReplica, []State{Active, PendingDeletion}, ""},
 	{ReadReplica, []State{Active, PendingDeletion, Deleted}, ""},

@@ -50,7 +50,7 @@ func (r *AccessSession) wipe() {
 // himself; as somebody else only whom identity.Caller.MayAssume allows.
 func (s *Service) IssueAccessSession(ctx context.Context, c *Call, req NewSession) (*AccessSession, error) {
 	return issue(ctx, s, c, req, func(m *mutation, sess *identity.Session, p *identity.Principal) (*AccessSession, error) {
-		token, value, err := s.sessions.seal(sess)
+		token, value, err := s.sessions().seal(sess)
 		if err != nil {
 			return nil, err
 		}
@@ -85,7 +85,7 @@ func (s *Service) IssueKeySession(ctx context.Context, c *Call, req NewSession, 
 		if signed.Subject == "" || signed.Account == "" {
 			return nil, &keys.Error{Kind: keys.KindUnsupported, Field: "principal", Hint: p.Name + " has no name in " + dialect}
 		}
-		token, err := signed.Sign(s.sessions.key, s.rand)
+		token, err := signed.Sign(s.sessions().key, s.rand)
 		if err != nil {
 			return nil, err
 		}
@@ -96,6 +96,10 @@ func (s *Service) IssueKeySession(ctx context.Context, c *Call, req NewSession, 
 // issue makes a session and records who made it. It stores nothing: what the session rests on
 // is asked at every use.
 func issue[T any](ctx context.Context, s *Service, c *Call, req NewSession, token func(*mutation, *identity.Session, *identity.Principal) (T, error)) (T, error) {
+	if err := s.refreshSystem(ctx); err != nil {
+		var none T
+		return none, translate(err)
+	}
 	return read(ctx, s, c, keys.Assume, func(m *mutation) (out T, err error) {
 		p, err := m.assumed(req)
 		if err != nil {
@@ -157,7 +161,7 @@ func (s *Service) newSession(m *mutation, p *identity.Principal, req NewSession)
 	if !window.Contains(life) || life%time.Second != 0 {
 		return nil, keys.Invalid("duration", fmt.Sprintf("a session lasts %v to %v, in whole seconds", window.Min, window.Max))
 	}
-	now := s.sessions.wall().UTC()
+	now := s.guard.wall().UTC()
 	sess := &identity.Session{Tenant: p.Tenant, Name: req.Name, IssuedAt: now.Truncate(time.Second)}
 	// Never shorter than it was asked for.
 	if sess.ExpiresAt = sess.IssuedAt.Add(life); sess.ExpiresAt.Before(now.Add(life)) {

@@ -14,6 +14,7 @@ import (
 	"claviger/internal/keys"
 	"claviger/internal/seal"
 	"claviger/internal/secret"
+	"claviger/internal/store"
 )
 
 // Manifest says what a backup holds.
@@ -178,15 +179,46 @@ func (s *Service) openRecord(ctx context.Context, rec *archive.Record, place *ke
 			continue
 		}
 		v.KEKGeneration = int(binary.BigEndian.Uint64(b)) //nolint:gosec // as sealedUnder put it
-		kek, err := s.vaultKEK(ctx, v.Tenant, v.Vault, v.KEKGeneration)
+		opened, err := s.openGathered(ctx, &v, part.aad, b[8:])
 		if err != nil {
 			return err
 		}
-		if *part.secret, err = seal.OpenBox(kek, part.aad(&v), b[8:]); err != nil {
-			return fmt.Errorf("open what is sealed of key version %s: %w", v.ID, err)
-		}
+		*part.secret = opened
 	}
 	return nil
+}
+
+// openGathered opens what was gathered of a version. Where the vault was resealed since then, it is
+// what the version has now: the same, under another KEK.
+func (s *Service) openGathered(ctx context.Context, v *keys.Version, aad func(*keys.Version) []byte, box []byte) (secret.Bytes, error) {
+	for try := 1; ; try++ {
+		kek, err := s.vaultKEK(ctx, v.Tenant, v.Vault, v.KEKGeneration)
+		if err == nil {
+			opened, err := seal.OpenBox(kek, aad(v), box)
+			if err != nil {
+				return secret.Bytes{}, fmt.Errorf("open what is sealed of key version %s: %w", v.ID, err)
+			}
+			return opened, nil
+		}
+		if !errors.Is(err, store.ErrNotFound) || try == resealTries {
+			return secret.Bytes{}, err
+		}
+		var now *keys.Version
+		err = s.store.View(ctx, func(tx store.Tx) (err error) {
+			now, err = store.LoadVersion(tx, v.ID)
+			return err
+		})
+		if err != nil {
+			return secret.Bytes{}, fmt.Errorf("load key version %s again: %w", v.ID, err)
+		}
+		v.KEKGeneration = now.KEKGeneration
+		if box = now.Sealed; string(aad(v)) == string(fingerprintAAD(v)) {
+			box = now.Fingerprint
+		}
+		if box == nil {
+			return secret.Bytes{}, fmt.Errorf("key version %s was erased while the backup was made: %w", v.ID, store.ErrNotFound)
+		}
+	}
 }
 
 // meter counts records for a Progress.

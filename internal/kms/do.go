@@ -52,11 +52,14 @@ func do[T result](ctx context.Context, s *Service, c *Call, act keys.Action, pre
 		return none, s.refuse(ctx, s.event(c, act), err)
 	}
 	defer end()
-	for {
+	for try := 1; ; try++ {
 		ev := s.event(c, act)
 		known, err := tokenKnown[T](ctx, s, c)
 		if err == nil && !known {
 			err = prepared(c, ev, prepare)
+		}
+		if errors.Is(err, errResealed) && try < resealTries {
+			continue
 		}
 		if err != nil {
 			return none, s.refuse(ctx, ev, err)
@@ -65,7 +68,7 @@ func do[T result](ctx context.Context, s *Service, c *Call, act keys.Action, pre
 		c.End()
 		done, err := transact(ctx, s, c, act, known, run)
 		switch {
-		case errors.Is(err, errTokenOver):
+		case errors.Is(err, errTokenOver), errors.Is(err, errResealed) && try < resealTries:
 			continue
 		case err != nil:
 			return none, s.refuse(ctx, orElse(done.ev, ev), err)
@@ -246,6 +249,8 @@ func translate(err error) error {
 		return &keys.Error{Kind: keys.KindUnavailable, Err: err, Hint: "the database does not answer; try again"}
 	case errors.Is(err, store.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return &keys.Error{Kind: keys.KindUnavailable, Err: err}
+	case errors.Is(err, errResealed):
+		return &keys.Error{Kind: keys.KindUnavailable, Err: err, Hint: "the keys above were being replaced: repeat the request"}
 	case errors.Is(err, store.ErrConflict):
 		return &keys.Error{Kind: keys.KindRevision, Err: err}
 	case errors.Is(err, store.ErrExists):

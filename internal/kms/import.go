@@ -11,7 +11,6 @@ import (
 	"claviger/internal/audit"
 	"claviger/internal/engine"
 	"claviger/internal/keys"
-	"claviger/internal/secret"
 	"claviger/internal/store"
 )
 
@@ -136,17 +135,23 @@ func (s *Service) ImportMaterial(ctx context.Context, c *Call, req ImportMateria
 type incoming struct {
 	material  engine.Material
 	expiresAt time.Time // of the token
-	kek       secret.Bytes
-	version   keys.ID // for a first version
+	under     parent    // the vault's KEK that is in force
+	kept      parent    // what the version that is there is sealed under
+	version   keys.ID   // for a first version
 }
 
 // prepareMaterial opens the token and, with what is in it, the material.
 func (s *Service) prepareMaterial(ctx context.Context, c *Call, ev *audit.Event, req ImportMaterialRequest, in *incoming) error {
 	var at *located
+	var there *keys.Version
 	now := s.clock.Now()
+	in.material.Private.Wipe() // of an attempt before
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
 		m := &mutation{tx: tx, c: c, who: c.Who, now: now, ev: ev}
 		at, _, err = m.locateSlot(req.Key, keys.ImportMaterial)
+		if there = nil; err == nil && at.key.Versions > 0 {
+			there, err = store.LoadVersion(tx, at.key.Primary)
+		}
 		return err
 	})
 	if err != nil {
@@ -169,8 +174,13 @@ func (s *Service) prepareMaterial(ctx context.Context, c *Call, ev *audit.Event,
 		return engineError(err, "wrapping")
 	}
 	in.expiresAt = token.expiresAt
-	if in.kek, err = s.vaultKEK(ctx, at.key.Tenant, at.key.Vault, firstGeneration); err != nil {
+	if in.under, err = s.vaultParent(ctx, at.vault, at.vault.KEKGeneration); err != nil {
 		return err
+	}
+	if there != nil {
+		if in.kept, err = s.vaultParent(ctx, at.vault, there.KEKGeneration); err != nil {
+			return err
+		}
 	}
 	in.version, err = keys.NewID(s.rand)
 	return err
@@ -218,22 +228,25 @@ func takesMaterial(k *keys.Key, act keys.Action) error {
 // that there is, if the material is the same.
 func (s *Service) slotVersion(m *mutation, at *located, in *incoming) (*keys.Version, error) {
 	k := at.key
+	if err := inForce(in.under.generation, at.vault.KEKGeneration); err != nil {
+		return nil, err
+	}
 	if k.Versions == 0 {
 		v := &keys.Version{
 			ID: in.version, Tenant: k.Tenant, Vault: k.Vault, Key: k.ID, Region: k.Region, Ordinal: 1, State: keys.Enabled,
-			Origin: keys.Imported, PublicKey: in.material.Public, KEKGeneration: firstGeneration, CreatedAt: m.now,
+			Origin: keys.Imported, PublicKey: in.material.Public, KEKGeneration: in.under.generation, CreatedAt: m.now,
 		}
 		k.Primary, k.Versions, k.LastVersionAt = v.ID, 1, m.now
-		return v, s.sealUnder(in.kek, v, in.material.Private)
+		return v, s.sealUnder(in.under.kek, v, in.material.Private)
 	}
 	v, err := store.LoadVersion(m.tx, k.Primary)
 	if err != nil {
 		return nil, err
 	}
-	if v.KEKGeneration != firstGeneration {
-		return nil, fmt.Errorf("key version %s is sealed under generation %d", v.ID, v.KEKGeneration)
+	if err := inForce(in.kept.generation, v.KEKGeneration); err != nil {
+		return nil, err
 	}
-	same, err := isFingerprint(in.kek, v, in.material.Private)
+	same, err := isFingerprint(in.kept.kek, v, in.material.Private)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +259,8 @@ func (s *Service) slotVersion(m *mutation, at *located, in *incoming) (*keys.Ver
 	if v.Sealed != nil { // only the time changes
 		return v, nil
 	}
-	return v, s.sealUnder(in.kek, v, in.material.Private)
+	v.Fingerprint, v.KEKGeneration = nil, in.under.generation // both anew
+	return v, s.sealUnder(in.under.kek, v, in.material.Private)
 }
 
 // DeleteMaterial takes a key's imported material away: at once and for good, but that the same may

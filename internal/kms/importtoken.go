@@ -12,6 +12,7 @@ import (
 	"claviger/internal/keys"
 	"claviger/internal/seal"
 	"claviger/internal/secret"
+	"claviger/internal/store"
 )
 
 // An import token is all that the server knows of a pair of wrapping keys: it keeps none itself,
@@ -73,7 +74,7 @@ func (s *Service) ImportParameters(ctx context.Context, c *Call, req ImportParam
 		t := importToken{
 			expiresAt: u.now.Add(c.Profile.ImportTokenLife).Truncate(time.Second), wrapping: req.Wrapping, spec: req.Spec, private: pair.Private,
 		}
-		sealed, err := s.sealImportToken(ctx, at.key, t)
+		sealed, err := s.sealImportToken(ctx, at, t)
 		if err != nil {
 			return nil, err
 		}
@@ -87,33 +88,38 @@ func importTokenAAD(k *keys.Key, generation uint32) []byte {
 	}.Bytes()
 }
 
-func (s *Service) sealImportToken(ctx context.Context, k *keys.Key, t importToken) ([]byte, error) {
-	kek, err := s.vaultKEK(ctx, k.Tenant, k.Vault, firstGeneration)
+func (s *Service) sealImportToken(ctx context.Context, at *located, t importToken) ([]byte, error) {
+	k, generation := at.key, uint32(at.vault.KEKGeneration) //nolint:gosec // counts from 1
+	kek, err := s.vaultKEK(ctx, k.Tenant, k.Vault, at.vault.KEKGeneration)
 	if err != nil {
 		return nil, err
 	}
 	plain := secret.New(t.append(nil))
 	defer plain.Wipe()
-	box, err := seal.SealBox(s.rand, kek, importTokenAAD(k, firstGeneration), plain)
+	box, err := seal.SealBox(s.rand, kek, importTokenAAD(k, generation), plain)
 	if err != nil {
 		return nil, err
 	}
-	head := binary.BigEndian.AppendUint32([]byte{importTokenFormat}, firstGeneration)
+	head := binary.BigEndian.AppendUint32([]byte{importTokenFormat}, generation)
 	return append(head, box...), nil
 }
 
 // openImportToken opens a token of k. A token of another key, an altered one and none at all are
 // the same refusal.
 func (s *Service) openImportToken(ctx context.Context, k *keys.Key, token []byte) (importToken, error) {
-	refused := &keys.Error{Kind: keys.KindImportToken, Hint: "this is no import token of this key: use the one that came with the wrapping key"}
-	if len(token) < importTokenHead || token[0] != importTokenFormat || binary.BigEndian.Uint32(token[1:]) != firstGeneration {
+	refused := &keys.Error{Kind: keys.KindImportToken, Hint: "this is no import token of this key: use the one that came with the wrapping key, and new parameters if the vault was resealed since"}
+	if len(token) < importTokenHead || token[0] != importTokenFormat {
 		return importToken{}, refused
 	}
-	kek, err := s.vaultKEK(ctx, k.Tenant, k.Vault, firstGeneration)
+	generation := binary.BigEndian.Uint32(token[1:])
+	kek, err := s.vaultKEK(ctx, k.Tenant, k.Vault, int(generation))
+	if errors.Is(err, store.ErrNotFound) {
+		return importToken{}, refused
+	}
 	if err != nil {
 		return importToken{}, err
 	}
-	plain, err := seal.OpenBox(kek, importTokenAAD(k, firstGeneration), token[importTokenHead:])
+	plain, err := seal.OpenBox(kek, importTokenAAD(k, generation), token[importTokenHead:])
 	if errors.Is(err, seal.ErrOpen) {
 		return importToken{}, refused
 	}

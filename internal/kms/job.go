@@ -79,6 +79,8 @@ type task struct {
 	// done, which may be nil, takes part in the transaction that ends the work request as a
 	// success; an error of it makes a failure of it.
 	done func(*mutation, *keys.WorkRequest) error
+	// detached says that the answer does not wait for the work.
+	detached bool
 }
 
 // reserve keeps a place for one more job, until the answered function is called.
@@ -140,6 +142,10 @@ func (s *Service) doWork(ctx context.Context, c *Call, act keys.Action, prepare 
 		s.startJob(c, template.ID, t)
 	}
 	release()
+	if t.detached {
+		s.showWork(out.Work)
+		return out, nil
+	}
 	return s.settled(ctx, out)
 }
 

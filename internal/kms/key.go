@@ -87,7 +87,7 @@ func (s *Service) newVersion(ctx context.Context, key keys.ID, vault *keys.Vault
 func (s *Service) fillVersion(ctx context.Context, key keys.ID, vault *keys.Vault, v *keys.Version, origin keys.Origin, material engine.Material) error {
 	v.Tenant, v.Vault, v.Region, v.Key = vault.Tenant, vault.ID, vault.Region, key
 	v.State, v.Origin, v.PublicKey = keys.Enabled, origin, material.Public
-	return s.sealMaterial(ctx, v, material.Private)
+	return s.sealMaterial(ctx, v, vault.KEKGeneration, material.Private)
 }
 
 func newKeyFits(req NewKey) error {
@@ -161,6 +161,9 @@ func (s *Service) insertKey(m *mutation, req NewKey, k keys.Key, v keys.Version)
 	}
 	k.State = keys.PendingImport
 	if !v.ID.IsZero() {
+		if err := inForce(v.KEKGeneration, vault.KEKGeneration); err != nil {
+			return nil, err
+		}
 		k.State, k.Primary, k.Versions, k.LastVersionAt = keys.Enabled, v.ID, 1, k.CreatedAt
 		v.Ordinal, v.CreatedAt = 1, k.CreatedAt
 	}

@@ -33,8 +33,8 @@ type keyring struct {
 
 	vaults atomic.Bool // a vault was changed since somebody looked
 
-	// changed, set before the first use, hears of every change of a vault, whichever node made it.
-	changed func(vault keys.ID)
+	// changed, set before the first use, hears of whose KEKs may be others, whichever node made them.
+	changed func(owner keys.ID)
 
 	// beforeInsert, set by tests, runs between a load's read and its insert.
 	beforeInsert func(ringKey)
@@ -262,6 +262,12 @@ func (r *keyring) retire(changes []store.Change) (held []*entry) {
 			r.changed(ch.ID)
 		}
 		switch ch.Type {
+		case keys.TypeKEK:
+			r.changed(ch.ID)
+			held = r.retireOne(ringKey{kind: keys.TypeVault, id: ch.ID}, held)
+			if ch.ID.IsZero() { // sessions are the system KEK's
+				held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeSession }, held)
+			}
 		case keys.TypeVault, keys.TypeKey:
 			held = r.retireOne(ringKey{kind: ch.Type, id: ch.ID}, held)
 		case keys.TypeVersion:

@@ -41,7 +41,7 @@ func (s *Service) encodeCursor(list string, c cursor) string {
 	binary.BigEndian.PutUint64(b[cursorMAC+8:], uint64(c.ordinal)) //nolint:gosec // never negative
 	copy(b[cursorMAC+16:], c.mark.ID[:])
 	b = append(b, c.mark.Name...)
-	copy(b, cursorTag(s.hierarchy.system, list, b[cursorMAC:]))
+	copy(b, cursorTag(s.systemKEK().kek, list, b[cursorMAC:]))
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
@@ -53,7 +53,7 @@ func (s *Service) decodeCursor(list, text string) (*cursor, error) {
 	if err != nil || len(b) < cursorHead {
 		return nil, errCursor()
 	}
-	if !secret.New(b[:cursorMAC]).Equal(secret.New(cursorTag(s.hierarchy.system, list, b[cursorMAC:]))) {
+	if !secret.New(b[:cursorMAC]).Equal(secret.New(cursorTag(s.systemKEK().kek, list, b[cursorMAC:]))) {
 		return nil, errCursor()
 	}
 	c := &cursor{ordinal: int(binary.BigEndian.Uint64(b[cursorMAC+8:]))}              //nolint:gosec // as encoded

@@ -195,7 +195,7 @@ func credentialAAD(row *identity.CredentialRow) []byte {
 
 // openCredential opens a stored credential. A row that somebody changed in the database does not open.
 func (s *Service) openCredential(ctx context.Context, row *identity.CredentialRow, caller *identity.Caller) (*identity.Credential, error) {
-	kek, err := s.tenantKEK(ctx, row.Tenant)
+	kek, err := s.tenantKEK(ctx, row.Tenant, row.KEKGeneration)
 	if err != nil {
 		return nil, err
 	}
@@ -249,6 +249,9 @@ func (s *Service) addCredential(ctx context.Context, c *Call, row *identity.Cred
 		if _, err := m.principal(row.Principal); err != nil {
 			return nothing{}, err
 		}
+		if err := tenantInForce(m.tx, row.Tenant, row.KEKGeneration); err != nil {
+			return nothing{}, err
+		}
 		row.Revision, row.CreatedAt = 0, m.now
 		return nothing{}, exists(m.tx.Put(row), keys.TypeCredential, "a credential with this name exists")
 	})
@@ -257,7 +260,7 @@ func (s *Service) addCredential(ctx context.Context, c *Call, row *identity.Cred
 
 // sealCredential completes a row: its ID, its sealed secret and its MAC.
 func (s *Service) sealCredential(ctx context.Context, row *identity.CredentialRow, value secret.Bytes) error {
-	kek, err := s.tenantKEK(ctx, row.Tenant)
+	under, err := s.tenantNow(ctx, row.Tenant)
 	if err != nil {
 		return err
 	}
@@ -266,15 +269,20 @@ func (s *Service) sealCredential(ctx context.Context, row *identity.CredentialRo
 			return err
 		}
 	}
-	row.KEKGeneration = firstGeneration
+	row.KEKGeneration = under.generation
 	if row.Kind == identity.AccessKey {
-		if row.Sealed, err = seal.SealBox(s.rand, kek, credentialAAD(row), value); err != nil {
+		if row.Sealed, err = seal.SealBox(s.rand, under.kek, credentialAAD(row), value); err != nil {
 			return fmt.Errorf("seal secret: %w", err)
 		}
 	}
+	signCredential(under.kek, row)
+	return nil
+}
+
+// signCredential makes a row's MAC.
+func signCredential(kek secret.Bytes, row *identity.CredentialRow) {
 	mac := seal.MAC(kek, credentialMAC, credentialFields(row)...)
 	row.MAC = mac[:]
-	return nil
 }
 
 // Credentials lists a tenant's credentials, without their secrets.
@@ -302,24 +310,26 @@ func (s *Service) RemoveCredential(ctx context.Context, c *Call, id keys.ID) err
 
 // SetCredentialDisabled switches a credential off or on again.
 func (s *Service) SetCredentialDisabled(ctx context.Context, c *Call, id keys.ID, disabled bool) error {
-	var kek secret.Bytes
+	var under parent
 	prepare := func(*audit.Event) error {
 		row := identity.CredentialRow{ID: id}
 		if err := s.store.View(ctx, func(tx store.Tx) error { return tx.Load(&row) }); err != nil {
 			return notFound(err, keys.TypeCredential)
 		}
-		var err error
-		kek, err = s.tenantKEK(ctx, row.Tenant)
-		return err
+		kek, err := s.tenantKEK(ctx, row.Tenant, row.KEKGeneration)
+		under = parent{kek, row.KEKGeneration}
+		return replaced(err)
 	}
 	_, err := do(ctx, s, c, keys.ManageIdentity, prepare, func(m *mutation) (nothing, error) {
 		row, err := m.credential(id)
 		if err != nil {
 			return nothing{}, err
 		}
+		if err := inForce(under.generation, row.KEKGeneration); err != nil {
+			return nothing{}, err
+		}
 		row.Disabled = disabled
-		mac := seal.MAC(kek, credentialMAC, credentialFields(row)...)
-		row.MAC = mac[:]
+		signCredential(under.kek, row)
 		return nothing{}, m.tx.Put(row)
 	})
 	return err

@@ -70,6 +70,9 @@ const (
 // noted with the key and stays due, so that the next sweep tries it again.
 func (s *Service) rotateDue(ctx context.Context, c *Call, d *store.Due) error {
 	err := s.rotateNow(ctx, c, d)
+	for try := 1; errors.Is(err, errResealed) && try < resealTries; try++ {
+		err = s.rotateNow(ctx, c, d)
+	}
 	if err == nil || errors.Is(err, errNotDue) || ctx.Err() != nil {
 		return err
 	}

@@ -93,25 +93,26 @@ type Config struct {
 
 // Service is the key management service. It is safe for concurrent use.
 type Service struct {
-	store     store.Store
-	audit     audit.Recorder
-	pool      *engine.Pool
-	rand      io.Reader
-	log       *slog.Logger
-	regions   []keys.Region
-	hsm       HSMPolicy
-	tombs     time.Duration
-	keepWork  time.Duration
-	patience  time.Duration
-	node      string // this run's name, where others share the store; otherwise ""
-	endpoints Endpoints
-	root      seal.Seal // of backups; the hierarchy has its own way to it
-	backup    BackupConfig
-	restores  busy             // vaults and keys whose restore is under way here
-	stageRows int              // stageRows, but in tests
-	objects   *objects.Storage // nil where there is none
-	spool     objects.Spool    // nil where there is none
-	maxBackup int64
+	store      store.Store
+	audit      audit.Recorder
+	pool       *engine.Pool
+	rand       io.Reader
+	log        *slog.Logger
+	regions    []keys.Region
+	hsm        HSMPolicy
+	tombs      time.Duration
+	keepWork   time.Duration
+	patience   time.Duration
+	node       string // this run's name, where others share the store; otherwise ""
+	endpoints  Endpoints
+	root       seal.Seal // of backups; the hierarchy has its own way to it
+	backup     BackupConfig
+	restores   busy             // vaults and keys whose restore is under way here
+	stageRows  int              // stageRows, but in tests
+	resealRows int              // resealRows, but in tests
+	objects    *objects.Storage // nil where there is none
+	spool      objects.Spool    // nil where there is none
+	maxBackup  int64
 
 	clock     *clock
 	hierarchy *hierarchy
@@ -120,7 +121,6 @@ type Service struct {
 
 	strictNonces bool // in the store, not in nonces
 
-	sessions *sessions
 	tenants  sync.Map // tenantName → keys.ID; names are given for good, and read by data calls
 	guard    *clockGuard
 	held     atomic.Int64 // erasures that the clock guard holds back
@@ -153,7 +153,7 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 	if len(cfg.Regions) == 0 {
 		return nil, errors.New("no region is configured")
 	}
-	h, err := openHierarchy(ctx, cfg.Store, cfg.Seal, cfg.Rand)
+	h, err := openHierarchy(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -162,9 +162,9 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		regions: cfg.Regions, hsm: orElse(cfg.HSM, RefuseHSM), tombs: orElse(cfg.Tombstones, 90*keys.Day),
 		keepWork: orElse(cfg.Work, 7*keys.Day), patience: orElse(cfg.Patience, 20*time.Second),
 		endpoints: cfg.Endpoints, root: cfg.Seal, backup: cfg.Backup, restores: busy{ids: map[keys.ID]chan struct{}{}},
-		stageRows: stageRows,
-		jobs:      newJobs(),
-		objects:   cfg.Objects, spool: cfg.Spool, maxBackup: orElse(cfg.MaxBackup, 1<<30),
+		stageRows: stageRows, resealRows: resealRows,
+		jobs:    newJobs(),
+		objects: cfg.Objects, spool: cfg.Spool, maxBackup: orElse(cfg.MaxBackup, 1<<30),
 		clock:     newClock(cfg.Wall, cfg.Virtual),
 		hierarchy: h,
 		ring:      newKeyring(orElse(cfg.KeyringLimit, 200_000)),
@@ -173,9 +173,6 @@ func Open(ctx context.Context, cfg Config) (*Service, error) {
 		strictNonces: cfg.StrictNonces,
 	}
 	if s.nonces, err = newNonces(cfg.Rand, cfg.Wall, orElse(cfg.NonceLimit, 4_000_000)); err != nil {
-		return nil, err
-	}
-	if s.sessions, err = newSessions(cfg.Rand, cfg.Wall, h.system); err != nil {
 		return nil, err
 	}
 	err = cfg.Store.View(ctx, func(tx store.Tx) error {
@@ -278,6 +275,7 @@ func (s *Service) Forget(ctx context.Context, change func(context.Context) error
 		}
 	}
 	s.ring.forget()
+	s.hierarchy.forget()
 	s.tenants.Clear()
 	return s.store.View(ctx, s.loadClock)
 }

@@ -132,7 +132,7 @@ type sessionEntry struct {
 // Field one of the reasons above.
 func (s *Service) AuthenticateSession(ctx context.Context, c *Call, accessKey, token string) (*identity.Credential, error) {
 	cred, err := s.session(ctx, c, identity.AccessKey, token, func() (*identity.Session, opener, error) {
-		sess, value, err := s.sessions.open(token)
+		sess, value, err := s.sessions().open(token)
 		if err != nil {
 			return nil, nil, err
 		}
@@ -151,7 +151,7 @@ func (s *Service) AuthenticateSession(ctx context.Context, c *Call, accessKey, t
 // a private key: the token has the public half.
 func (s *Service) AuthenticateKeySession(ctx context.Context, c *Call, token string) (*identity.Credential, error) {
 	return s.session(ctx, c, identity.RSAKey, token, func() (*identity.Session, opener, error) {
-		sess, err := identity.OpenToken(token, &s.sessions.key.PublicKey)
+		sess, err := identity.OpenToken(token, &s.sessions().key.PublicKey)
 		if err != nil {
 			return nil, nil, malformedSession()
 		}
@@ -168,6 +168,9 @@ func (s *Service) session(ctx context.Context, c *Call, kind identity.Credential
 	name := sha256.Sum256([]byte(token))
 	k := ringKey{kind: keys.TypeSession, credential: kind, name: string(name[:])}
 	value, err := s.ring.get(ctx, c, k, func(ctx context.Context) (any, func(), error) {
+		if err := s.refreshSystem(ctx); err != nil {
+			return nil, nil, err
+		}
 		sess, credential, err := open()
 		if err != nil {
 			return nil, nil, err
@@ -195,7 +198,7 @@ func (s *Service) session(ctx context.Context, c *Call, kind identity.Credential
 
 // inTime refuses a session whose time is over.
 func (s *Service) inTime(sess *identity.Session) error {
-	if now := s.sessions.wall(); sess.Over(now) {
+	if now := s.guard.wall(); sess.Over(now) {
 		return sessionRefused(SessionExpired, fmt.Sprintf("the session %s ended at %s, and it is %s: get a new one",
 			sess.Name, sess.ExpiresAt.Format(time.RFC3339), now.UTC().Format(time.RFC3339)))
 	}

@@ -104,12 +104,12 @@ func (x *restore) placeCompartment(ctx context.Context, theirs *keys.Compartment
 // stageVault puts the vault with its KEK and endpoint, at once: what follows is sealed under it.
 func (x *restore) stageVault(ctx context.Context, v *keys.Vault) error {
 	v.Tenant, v.Compartment, v.State = x.tenant.ID, x.into, keys.Restoring
-	v.RestoredFrom, v.RestoredAt = v.ID, x.now
-	parent, err := x.s.tenantKEK(ctx, v.Tenant)
+	v.RestoredFrom, v.RestoredAt, v.KEKGeneration = v.ID, x.now, firstGeneration
+	under, err := x.s.tenantNow(ctx, v.Tenant)
 	if err != nil {
 		return err
 	}
-	kekRec, kek, err := x.s.hierarchy.newKEK(parent, v.Tenant, v.ID, x.now)
+	kekRec, kek, err := x.s.hierarchy.newKEK(under, v.Tenant, v.ID, firstGeneration, x.now)
 	if err != nil {
 		return err
 	}
@@ -131,7 +131,12 @@ func (x *restore) stageVault(ctx context.Context, v *keys.Vault) error {
 		}
 	}
 	x.staged.vault, x.vault = v, v
-	x.add(func(tx store.Tx) error { return tx.Put(kekRec) })
+	x.add(func(tx store.Tx) error {
+		if err := kekInForce(tx, kekRec, v.Tenant); err != nil {
+			return err
+		}
+		return tx.Put(kekRec)
+	})
 	if err := x.flush(ctx); err != nil {
 		return err
 	}
@@ -243,6 +248,9 @@ func (x *restore) stageVersion(ctx context.Context, rec *archive.Record) error {
 	}
 	x.putKey()
 	x.add(func(tx store.Tx) error {
+		if err := x.inForce(tx, v); err != nil {
+			return err
+		}
 		put := *v
 		return x.exclusive(tx.Put(&put), keys.TypeVersion, put.ID)
 	})
@@ -253,18 +261,34 @@ func (x *restore) stageVersion(ctx context.Context, rec *archive.Record) error {
 func (x *restore) sealVersion(ctx context.Context, rec *archive.Record, material bool) error {
 	v := rec.Version
 	if material {
-		return x.s.sealMaterial(ctx, v, rec.Material)
+		return x.s.sealMaterial(ctx, v, x.vault.KEKGeneration, rec.Material)
 	}
 	if v.State != keys.PendingImport {
 		return nil
 	}
-	v.KEKGeneration = firstGeneration
+	v.KEKGeneration = x.vault.KEKGeneration
 	kek, err := x.s.vaultKEK(ctx, v.Tenant, v.Vault, v.KEKGeneration)
 	if err != nil {
 		return err
 	}
 	if v.Fingerprint, err = seal.SealBox(x.s.rand, kek, fingerprintAAD(v), rec.Fingerprint); err != nil {
 		return fmt.Errorf("seal fingerprint of material: %w", err)
+	}
+	return nil
+}
+
+// inForce refuses a version that is sealed under another KEK than its vault's new ones are. The
+// vault's KEK is not replaced while anything of it is being restored, but was it before.
+func (x *restore) inForce(tx store.Tx, v *keys.Version) error {
+	if x.staged.vault != nil || (v.Sealed == nil && v.Fingerprint == nil) {
+		return nil
+	}
+	vault, err := store.LoadVault(tx, v.Vault)
+	if err != nil {
+		return err
+	}
+	if inForce(v.KEKGeneration, vault.KEKGeneration) != nil {
+		return &keys.Error{Kind: keys.KindUnavailable, Noun: keys.TypeVault, Err: errResealed, Hint: "the vault was resealed meanwhile: start the restore again"}
 	}
 	return nil
 }

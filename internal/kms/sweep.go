@@ -379,7 +379,7 @@ func (s *Service) eraseVault(ctx context.Context, c *Call, d *store.Due) error {
 			}
 		}
 		v.State, v.Tags = keys.Deleted, keys.Tags{}
-		return errors.Join(m.tx.Put(v), m.tx.Delete(&store.KEK{Owner: v.ID, Generation: firstGeneration}))
+		return errors.Join(m.tx.Put(v), deleteKEKs(m.tx, v.ID))
 	})
 	if err == nil {
 		s.hierarchy.drop(d.ID)

@@ -35,13 +35,19 @@ func (s *Service) CreateTenant(ctx context.Context, c *Call, req NewTenant) (*ke
 	var kekRec *store.KEK
 	var kek secret.Bytes
 	prepare := func(*audit.Event) (err error) {
-		kekRec, kek, err = s.hierarchy.newKEK(s.hierarchy.system, t.ID, keys.ID{}, t.CreatedAt)
+		if err = s.refreshSystem(ctx); err != nil {
+			return err
+		}
+		kekRec, kek, err = s.hierarchy.newKEK(s.systemKEK(), t.ID, keys.ID{}, firstGeneration, t.CreatedAt)
 		return err
 	}
 	_, err = do(ctx, s, c, keys.ManageIdentity, prepare, func(m *mutation) (nothing, error) {
 		row := *t
 		m.ev.Tenant = t.ID
 		if err := m.may(keys.ManageIdentity, identity.Resource{Tenant: t.ID}); err != nil {
+			return nothing{}, err
+		}
+		if err := kekInForce(m.tx, kekRec, t.ID); err != nil {
 			return nothing{}, err
 		}
 		root := &keys.Compartment{ID: t.ID, Tenant: t.ID, Name: "root", Names: t.Names, CreatedAt: m.now}
@@ -56,7 +62,7 @@ func (s *Service) CreateTenant(ctx context.Context, c *Call, req NewTenant) (*ke
 }
 
 func (s *Service) newTenantRow(req NewTenant) (*keys.Tenant, error) {
-	t := &keys.Tenant{ID: req.ID, Name: req.Name, Names: req.Names, CreatedAt: s.clock.Now()}
+	t := &keys.Tenant{ID: req.ID, Name: req.Name, Names: req.Names, KEKGeneration: firstGeneration, CreatedAt: s.clock.Now()}
 	if !t.ID.IsZero() {
 		return t, nil
 	}

@@ -89,7 +89,7 @@ func (s *Service) unstageVault(ctx context.Context, id keys.ID, revision int64) 
 			gone = v
 			m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: s.event(c, keys.RestoreVaultBackup)}
 			m.ev.Tenant, m.ev.Vault = v.Tenant, v.ID
-			return errors.Join(removeExternals(tx, id), tx.Delete(&store.KEK{Owner: id, Generation: firstGeneration}), tx.Delete(v), m.dropped())
+			return errors.Join(removeExternals(tx, id), deleteKEKs(tx, id), tx.Delete(v), m.dropped())
 		})
 		if err != nil {
 			return err

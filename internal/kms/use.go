@@ -13,6 +13,7 @@ import (
 	"claviger/internal/engine"
 	"claviger/internal/identity"
 	"claviger/internal/keys"
+	"claviger/internal/secret"
 	"claviger/internal/store"
 )
 
@@ -150,30 +151,7 @@ func (u *using) material(version keys.ID) (*engine.Key, error) {
 // loadMaterial opens a version's material. Whether the public key beside it is still the one
 // that belongs to it shows here: nothing else binds that column.
 func (s *Service) loadMaterial(ctx context.Context, version keys.ID) (*engine.Key, error) {
-	var v *keys.Version
-	var spec keys.Spec
-	err := s.store.View(ctx, func(tx store.Tx) (err error) {
-		if v, err = store.LoadVersion(tx, version); err != nil {
-			return err
-		}
-		k, err := store.LoadKey(tx, v.Key)
-		if err != nil {
-			return err
-		}
-		spec = k.Spec
-		return nil
-	})
-	if err == nil && v.Sealed == nil {
-		err = store.ErrNotFound
-	}
-	if errors.Is(err, store.ErrNotFound) {
-		// It was there a moment ago: the erasure overtook this call.
-		return nil, &keys.Error{Kind: keys.KindState, Noun: keys.TypeVersion, State: keys.Deleted, Action: keys.UseVersion}
-	}
-	if err != nil {
-		return nil, err
-	}
-	opened, err := s.openMaterial(ctx, v)
+	v, spec, opened, err := s.openVersion(ctx, version)
 	if err != nil {
 		return nil, err
 	}
@@ -187,6 +165,37 @@ func (s *Service) loadMaterial(ctx context.Context, version keys.ID) (*engine.Ke
 		return nil, fmt.Errorf("key version %s: the stored public key is not that of its private key", v.ID)
 	}
 	return material, nil
+}
+
+// openVersion loads a version and opens its material. A KEK that is no more has been replaced since
+// the version was loaded: it is loaded anew.
+func (s *Service) openVersion(ctx context.Context, version keys.ID) (v *keys.Version, spec keys.Spec, opened secret.Bytes, err error) {
+	for try := 1; ; try++ {
+		err = s.store.View(ctx, func(tx store.Tx) (err error) {
+			if v, err = store.LoadVersion(tx, version); err != nil {
+				return err
+			}
+			k, err := store.LoadKey(tx, v.Key)
+			if err != nil {
+				return err
+			}
+			spec = k.Spec
+			return nil
+		})
+		if err == nil && v.Sealed == nil {
+			err = store.ErrNotFound
+		}
+		if errors.Is(err, store.ErrNotFound) {
+			// It was there a moment ago: the erasure overtook this call.
+			err = &keys.Error{Kind: keys.KindState, Noun: keys.TypeVersion, State: keys.Deleted, Action: keys.UseVersion}
+		}
+		if err != nil {
+			return nil, "", secret.Bytes{}, err
+		}
+		if opened, err = s.openMaterial(ctx, v); !errors.Is(err, store.ErrNotFound) || try == resealTries {
+			return v, spec, opened, err
+		}
+	}
 }
 
 func fromRing[T any](u *using, k ringKey, read func(store.Tx) (T, error)) (T, error) {
@@ -224,24 +233,34 @@ func (s *Service) Authenticate(ctx context.Context, c *Call, kind identity.Crede
 	return value.(*identity.Credential), nil
 }
 
+// loadCredential loads and opens a credential. A KEK that is no more has been replaced since it was
+// loaded: it is loaded anew.
 func (s *Service) loadCredential(ctx context.Context, kind identity.CredentialKind, name string) (*identity.Credential, error) {
-	row := identity.CredentialRow{Kind: kind, Name: name}
-	var p *identity.Principal
-	var bindings []*identity.Binding
-	err := s.store.View(ctx, func(tx store.Tx) (err error) {
-		if err = tx.Load(&row); err != nil {
+	for try := 1; ; try++ {
+		row := identity.CredentialRow{Kind: kind, Name: name}
+		var p *identity.Principal
+		var bindings []*identity.Binding
+		err := s.store.View(ctx, func(tx store.Tx) (err error) {
+			if err = tx.Load(&row); err != nil {
+				return err
+			}
+			if p, err = store.LoadPrincipal(tx, row.Principal); err != nil {
+				return err
+			}
+			bindings, err = tx.Bindings(p.ID)
 			return err
+		})
+		if err != nil {
+			return nil, err
 		}
-		if p, err = store.LoadPrincipal(tx, row.Principal); err != nil {
-			return err
+		cred, err := s.openCredential(ctx, &row, identity.NewCaller(p, row.ID, bindings))
+		if !errors.Is(err, store.ErrNotFound) {
+			return cred, err
 		}
-		bindings, err = tx.Bindings(p.ID)
-		return err
-	})
-	if err != nil {
-		return nil, err
+		if try == resealTries {
+			return nil, fmt.Errorf("%w: %v", errNoKEK, err) //nolint:errorlint // it is not the credential that is not there
+		}
 	}
-	return s.openCredential(ctx, &row, identity.NewCaller(p, row.ID, bindings))
 }
 
 // read is the door for reads that go to the database: one snapshot, authorized inside, and

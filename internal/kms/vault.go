@@ -35,7 +35,7 @@ type vaultSeed struct {
 func (s *Service) createVault(ctx context.Context, c *Call, req NewVault, seed vaultSeed) (*Vault, error) {
 	v := &keys.Vault{
 		ID: seed.id, Tenant: orElse(seed.tenant, callerTenant(c)), Region: orElse(seed.region, c.Region),
-		Name: req.Name, Kind: req.Kind, Default: seed.isDefault, State: keys.Active, Tags: req.Tags,
+		Name: req.Name, Kind: req.Kind, Default: seed.isDefault, State: keys.Active, Tags: req.Tags, KEKGeneration: firstGeneration,
 	}
 	var kekRec *store.KEK
 	var kek secret.Bytes
@@ -43,14 +43,14 @@ func (s *Service) createVault(ctx context.Context, c *Call, req NewVault, seed v
 		if err := may(c.Who, keys.CreateVault, identity.Resource{Tenant: v.Tenant}); err != nil {
 			return err
 		}
-		parent, err := s.tenantKEK(ctx, v.Tenant)
+		under, err := s.tenantNow(ctx, v.Tenant)
 		if err != nil {
 			return err
 		}
-		if kekRec, kek, err = s.hierarchy.newKEK(parent, v.Tenant, v.ID, s.clock.Now()); err != nil {
+		if kekRec, kek, err = s.hierarchy.newKEK(under, v.Tenant, v.ID, firstGeneration, s.clock.Now()); err != nil {
 			return err
 		}
-		if s.endpoints == nil {
+		if s.endpoints == nil || v.Endpoint != "" {
 			return nil
 		}
 		v.Endpoint, err = s.endpoints.Reserve(ctx, v.ID)
@@ -105,6 +105,9 @@ func (s *Service) insertVault(m *mutation, v keys.Vault, kek store.KEK, compartm
 	}
 	var err error
 	if v.Compartment, err = m.compartment(v.Tenant, compartment); err != nil {
+		return nil, err
+	}
+	if err := kekInForce(m.tx, &kek, v.Tenant); err != nil {
 		return nil, err
 	}
 	v.CreatedAt = m.now

@@ -97,6 +97,9 @@ func asymmetricSpecs() []keys.Spec {
 
 // addVersion gives the key its next version and makes it the primary.
 func (m *mutation) addVersion(at *located, v keys.Version) (*Version, error) {
+	if err := inForce(v.KEKGeneration, at.vault.KEKGeneration); err != nil {
+		return nil, err
+	}
 	k := at.key
 	k.Versions++
 	k.Primary, k.LastVersionAt = v.ID, m.now

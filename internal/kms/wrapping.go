@@ -60,10 +60,15 @@ func (s *Service) makeWrappingKey(ctx context.Context, c *Call, act keys.Action)
 	turn, _ := s.wrapping.LoadOrStore(vault.ID, &sync.Mutex{})
 	turn.(*sync.Mutex).Lock()
 	defer turn.(*sync.Mutex).Unlock()
-	if vault, err = missing(); err != nil || vault == nil {
-		return err
+	for try := 1; ; try++ {
+		if vault, err = missing(); err != nil || vault == nil {
+			return err
+		}
+		err = s.insertWrappingKey(ctx, c, vault)
+		if !errors.Is(err, errResealed) || try == resealTries {
+			return err
+		}
 	}
-	return s.insertWrappingKey(ctx, c, vault)
 }
 
 // vaultWithoutWrappingKey is the call's vault if a wrapping key can be made in it for the caller;
@@ -116,6 +121,9 @@ func (s *Service) insertWrappingKey(ctx context.Context, c *Call, vault *keys.Va
 			return err
 		}
 		if _, err := keys.VaultLifecycle.Step(keys.UseVault, in.Effective(m.now), keys.Active); err != nil {
+			return err
+		}
+		if err := inForce(v.KEKGeneration, in.KEKGeneration); err != nil {
 			return err
 		}
 		m.ev.Tenant, m.ev.Vault, m.ev.Key, m.ev.Version = k.Tenant, k.Vault, k.ID, v.ID

@@ -73,7 +73,7 @@ func testReseal(t *testing.T, open func(testing.TB) store.Store) {
 		t.Errorf("an older sealed form is put: %v", err)
 	}
 	_ = refused(t, s, "a vault as it was", func(tx store.Tx) error { return tx.Put(oldVault) })
-	v.State, v.DeleteAt = keys.PendingDeletion, b.Time()
+	v.PublicKey = []byte("another")
 	put(t, s, v) // with what was resealed
 	update(t, s, func(tx store.Tx) error { return tx.Delete(kek) })
 	if last := seen.committed(); last[len(last)-1].Type != keys.TypeKEK || last[len(last)-1].ID != b.vault.ID {
