@@ -179,6 +179,8 @@ func (c *aliasListCmd) Run(a *app) error {
 type vaultCmd struct {
 	List vaultListCmd `cmd:"" help:"List vaults."`
 	Show vaultShowCmd `cmd:"" help:"Show a vault."`
+
+	Reseal vaultResealCmd `cmd:"" help:"Replace a vault's key-encryption key: everything in it is sealed anew while calls go on."`
 }
 
 type vaultListCmd struct {

@@ -126,3 +126,22 @@ func (s *Service) Sweeping() bool {
 	}
 	return true
 }
+
+// ResealRows sets how many rows one transaction of a reseal seals anew.
+func (s *Service) ResealRows(n int) { s.resealRows = n }
+
+// Working reports whether a job is under way.
+func (s *Service) Working() bool {
+	s.jobs.mu.Lock()
+	defer s.jobs.mu.Unlock()
+	return len(s.jobs.running) > 0
+}
+
+// OpensVersion opens a version's material.
+func (s *Service) OpensVersion(ctx context.Context, version keys.ID) error {
+	k, err := s.loadMaterial(ctx, version)
+	if err == nil {
+		k.Wipe()
+	}
+	return err
+}

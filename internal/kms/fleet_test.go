@@ -109,7 +109,7 @@ func TestFleet(t *testing.T) {
 	server := pgtest.Start(t)
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
 		"Revocations": testFleetRevocations, "UnderLoad": testFleetUnderLoad, "Silent": testFleetSilent,
-		"InFlight": testFleetInFlight, "Lapse": testFleetLapse, "Leave": testFleetLeave, "Abandoned": testFleetAbandoned,
+		"Reseal": testFleetReseal, "InFlight": testFleetInFlight, "Lapse": testFleetLapse, "Leave": testFleetLeave, "Abandoned": testFleetAbandoned,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
