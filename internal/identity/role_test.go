@@ -26,7 +26,7 @@ func rights() map[keys.Action]string {
 		use       = "admin user"
 		look      = "admin auditor"
 	)
-	out := map[keys.Action]string{keys.ExportKey: "admin", keys.ManageIdentity: "admin", keys.ReadIdentity: look, keys.ReadAudit: look, keys.Assume: "admin"}
+	out := map[keys.Action]string{keys.ExportKey: "admin", keys.ManageIdentity: "admin", keys.ReadIdentity: look, keys.ReadAudit: look, keys.Assume: "admin", keys.ResealVault: "", keys.RotateRoot: ""}
 	for _, a := range []keys.Action{
 		keys.ReadVault, keys.ListVaults, keys.ReadKey, keys.ListKeys, keys.ListAliases, keys.ReadVersion, keys.ReadWork, keys.ListWork,
 		keys.ListVersions, keys.ReadPublicKey, keys.ReadReplica,

@@ -209,6 +209,9 @@ func (s *crashStore) Update(ctx context.Context, fn func(store.Tx) error) (int64
 // at any point, by that process and by the next, which makes an end of it.
 func TestAResealThatIsCutOff(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
 	for _, after := range []bool{false, true} {
 		completed := false
 		for commits := int64(1); !completed; commits++ {
@@ -280,14 +283,17 @@ func opensBox(t testing.TB, w *kmstest.World, box []byte, when string) {
 // and backed up in it: nothing fails, and everything opens afterwards.
 func TestResealUnderLoad(t *testing.T) {
 	t.Parallel()
+	if testing.Short() {
+		t.Skip("takes some seconds")
+	}
 	w := kmstest.New(t)
-	resealUnderLoad(t, w, w, 12)
+	resealUnderLoad(t, w, w, 4)
 }
 
 // resealUnderLoad works at one node and reseals at another.
 func resealUnderLoad(t *testing.T, w, at *kmstest.World, times int) {
 	t.Helper()
-	at.ResealRows(5)
+	at.ResealRows(20)
 	vault := w.Tenant.Vault
 	k := newAES(t, w)
 	in := newImport(t, w, vault, keys.AES256)
@@ -399,5 +405,5 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 // testFleetReseal reseals at one node what another uses.
 func testFleetReseal(t *testing.T, server *pgtest.Server) {
 	n := newNodes(t, server)
-	resealUnderLoad(t, n.World, n.other, 6)
+	resealUnderLoad(t, n.World, n.other, 2)
 }

@@ -116,7 +116,7 @@ func (a *API) Operations() []dialect.Operation {
 		dialect.Op("ListVaults", "GET "+p+"/vaults", "", keys.ListVaults, a.vaults),
 		dialect.Op("GetVault", "GET "+p+"/vaults/{id}", "", keys.ReadVault, a.vault),
 		dialect.Op("ResealVault", "POST "+p+"/vaults/{id}/reseal", "", keys.ResealVault, a.resealVault),
-		dialect.Op("GetWork", "GET "+p+"/work/{id}", "", keys.ReadWork, a.work),
+		dialect.Op("GetWork", "GET "+p+"/work-requests/{id}", "", keys.ReadWork, a.work),
 
 		dialect.Op("ListTenants", "GET "+p+"/tenants", "", keys.ReadIdentity, a.tenants),
 		dialect.Op("CreateTenant", "POST "+p+"/tenants", "", keys.ManageIdentity, a.createTenant),

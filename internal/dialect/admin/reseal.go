@@ -76,5 +76,5 @@ func (c *Client) ResealVault(ctx context.Context, id string) (*Work, error) {
 
 // Work tells how far some work has come.
 func (c *Client) Work(ctx context.Context, id string) (*Work, error) {
-	return get[*Work](ctx, c, "/work/"+url.PathEscape(id))
+	return get[*Work](ctx, c, "/work-requests/"+url.PathEscape(id))
 }
