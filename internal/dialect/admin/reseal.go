@@ -71,7 +71,7 @@ func (a *API) work(ctx context.Context, c *kms.Call, r *workRequest) (*Work, err
 
 // ResealVault begins to reseal a vault, or finds that work when it is under way.
 func (c *Client) ResealVault(ctx context.Context, id string) (*Work, error) {
-	return post[*Work](ctx, c, "/vaults/"+url.PathEscape(id)+"/reseal", struct{}{})
+	return post[*Work](ctx, c, "/vaults/"+url.PathEscape(id)+"/reseal", nil)
 }
 
 // Work tells how far some work has come.
