@@ -8,7 +8,6 @@ import (
 
 	"claviger/internal/engine"
 	"claviger/internal/keys"
-	"claviger/internal/store"
 )
 
 // ExportKeyRequest asks for the material of a version. Version zero is the primary.
@@ -57,22 +56,7 @@ func (s *Service) ExportKey(ctx context.Context, c *Call, req ExportKeyRequest) 
 // wrapMaterial wraps a version's material in its stored encoding, which no opened key keeps. The call
 // holds the version, so that a revocation waits for it.
 func (u *using) wrapMaterial(v *keys.Version, recipient *engine.PublicKey, w keys.Wrapping) ([]byte, error) {
-	var row *keys.Version
-	err := u.s.store.View(u.ctx, func(tx store.Tx) (err error) {
-		row, err = store.LoadVersion(tx, v.ID)
-		return err
-	})
-	if err == nil && row.Sealed == nil {
-		err = store.ErrNotFound
-	}
-	if errors.Is(err, store.ErrNotFound) {
-		// It was there a moment ago: the erasure overtook this call.
-		return nil, &keys.Error{Kind: keys.KindState, Noun: keys.TypeVersion, State: keys.Deleted, Action: keys.UseVersion}
-	}
-	if err != nil {
-		return nil, err
-	}
-	material, err := u.s.openMaterial(u.ctx, row)
+	_, _, material, err := u.s.openVersion(u.ctx, v.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,7 @@ func (t *tx) reseal(r *row) error {
 		n, err = t.exec(resealVersion, (*blobCol)(&rec.Sealed), (*blobCol)(&rec.Fingerprint), rec.KEKGeneration, (*idCol)(&rec.ID), rec.Revision)
 	case *identity.CredentialRow:
 		n, err = t.exec(resealCredential, (*blobCol)(&rec.Sealed), (*blobCol)(&rec.MAC), rec.KEKGeneration, (*idCol)(&rec.ID), rec.Revision)
+		t.announceKEK(&rec.Tenant) // committers remember credentials as long as the head stays
 	case *keys.Vault:
 		n, err = t.resealOwner(r, rec.KEKGeneration, rec.Revision)
 	case *keys.Tenant:
@@ -68,9 +69,14 @@ func (t *tx) resealOwner(r *row, generation int, revision int64) (int64, error) 
 	if err != nil || n == 0 {
 		return n, err
 	}
-	t.announce(&row{table: kekTable, record: r.record, id: r.id})
+	t.announceKEK(r.id)
 	_, err = t.exec(raiseFloor, resealSchema)
 	return n, err
+}
+
+// announceKEK tells that KEKs of an owner are others.
+func (t *tx) announceKEK(owner *keys.ID) {
+	t.announce(&row{table: kekTable, id: owner}, false)
 }
 
 // sealedUnder is the generation of the KEK that a record is sealed under.

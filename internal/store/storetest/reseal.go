@@ -30,14 +30,17 @@ func testReseal(t *testing.T, open func(testing.TB) store.Store) {
 	v.Sealed, v.Fingerprint, v.KEKGeneration = []byte("resealed"), []byte("fingerprint"), 2
 	credential.Sealed, credential.MAC, credential.KEKGeneration = []byte("resealed"), []byte("another"), 3
 	kek.Root, kek.Sealed = "2", []byte("resealed")
-	if rev := reseal(t, s, v, credential, kek); rev != 0 || len(seen.committed()) != 0 {
+	if rev := reseal(t, s, v, kek); rev != 0 || len(seen.committed()) != 0 {
 		t.Errorf("resealing took revision %d and announced %v", rev, seen.committed())
+	}
+	if rev := reseal(t, s, credential); rev == 0 {
+		t.Error("a credential that was resealed moves nothing by which others see that")
 	}
 	b.vault.KEKGeneration, b.tenant.KEKGeneration = 2, 2
 	if rev := reseal(t, s, b.vault, b.tenant); rev == 0 {
 		t.Error("the new KEK of a vault was not announced")
 	}
-	want := []store.Change{{Type: keys.TypeKEK, ID: b.vault.ID}, {Type: keys.TypeKEK, ID: b.tenant.ID}}
+	want := []store.Change{{Type: keys.TypeKEK, ID: b.tenant.ID}, {Type: keys.TypeKEK, ID: b.vault.ID}, {Type: keys.TypeKEK, ID: b.tenant.ID}}
 	got := seen.committed()
 	for i := range got {
 		got[i].Revision = 0
