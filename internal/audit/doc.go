@@ -9,8 +9,9 @@
 // When [Log.Append] returns nil, the record has been handed to the operating system: killing
 // the process loses nothing. It reaches the disk within 100 ms, or before Append returns if the
 // log is durable. Once a write or sync has failed the log takes no more events, and the calls
-// that they tell of must fail. A log has one writer; nothing in it is ever rewritten. Events
-// hold no secrets.
+// that they tell of must fail, until it could begin again: what was acknowledged is read back and
+// brought to the disk, and a new segment links to it, as after a start. A log has one writer;
+// nothing in it is ever changed. Events hold no secrets.
 //
 // # Format
 //
@@ -39,7 +40,7 @@
 // it ended. Without it, a missing segment is a break.
 //
 // A process that is killed within a write leaves the beginning of a line, perhaps followed by
-// zero bytes, at the end of its last segment. That torn line was never acknowledged; the next
+// zero bytes, at the end of its last segment; a disk that is full does the same. That torn line was never acknowledged; the next
 // segment links to the line before it.
 //
 // A chain shows every change except one: whoever can write the files can cut off the end of the

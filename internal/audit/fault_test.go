@@ -121,7 +121,7 @@ func mustBeStopped(t *testing.T, l *Log, what string) {
 	}
 }
 
-func TestFailedStepStopsTheLogForEver(t *testing.T) {
+func TestFailedStepStopsTheLog(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		step          string
@@ -426,7 +426,7 @@ func TestRotationWaitsForTheSync(t *testing.T) {
 func (l *Log) sync1() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_ = l.awaitSynced(l.written)
+	_ = l.awaitSynced(l.written, l.epoch)
 }
 
 func TestCloseWaitsForAppends(t *testing.T) {

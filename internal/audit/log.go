@@ -44,8 +44,8 @@ var ErrTooLarge = errors.New("audit event is too large")
 // ErrClosed says that the log was used after Close.
 var ErrClosed = errors.New("audit log is closed")
 
-// Failure says that the log could not be written or synced, and so takes no more events. What
-// is on disk is unknown from then on, so only a restart, which reads it again, can help.
+// Failure says that the log could not be written or synced, and so takes no events until it could
+// begin again: what is on disk is unknown, and has to be read.
 type Failure struct {
 	Step string // what was tried
 	Err  error
@@ -108,7 +108,12 @@ type Log struct {
 	number   uint64    // of file
 	size     int64     // of file; owned by who set writing
 	closed   bool
-	failure  *Failure // the first one; never cleared
+	failure  *Failure  // what stopped the log; nil while it takes events
+	broke    *Failure  // the last one, cleared by nothing
+	epoch    uint64    // how often the log has begun again: lines of before have no number any more
+	retry    time.Time // when a log that has stopped may try to begin again
+	sum      [32]byte  // of line written
+	safe     safe      // the end of what the disk has
 }
 
 var _ Recorder = (*Log)(nil)
@@ -189,8 +194,8 @@ func (l *Log) begin() error {
 }
 
 // Append records ev. When it returns nil, the operating system has the record, and the disk too
-// if the log is durable. Errors: [ErrTooLarge], [ErrClosed], and for ever after the first write
-// or sync that went wrong, a [*Failure].
+// if the log is durable. Errors: [ErrTooLarge], [ErrClosed], and after a write or sync that went wrong,
+// until the log could begin again, a [*Failure].
 func (l *Log) Append(ev Event) error {
 	buf, _ := l.buffers.Get().(*[]byte)
 	if buf == nil {
@@ -214,33 +219,38 @@ func (l *Log) append(kind string, b []byte, durable bool) (uint64, []byte, error
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.failure != nil {
-		return 0, b, l.failure
-	}
 	if l.closed {
 		return 0, b, ErrClosed
 	}
+	if !l.usable() {
+		return 0, b, l.failure
+	}
+	epoch := l.epoch
 	line, b := l.head.seal(kind, b)
 	l.pending = append(l.pending, line...)
 	seq := l.head.Sequence
-	if err := l.awaitWritten(seq); err != nil {
+	if err := l.awaitWritten(seq, epoch); err != nil {
 		return 0, b, err
 	}
 	if durable {
-		return seq, b, l.awaitSynced(seq)
+		return seq, b, l.awaitSynced(seq, epoch)
 	}
 	return seq, b, nil
 }
 
-// Healthy is nil while the log takes events, and otherwise says why it does not.
+// Healthy is nil while the log takes events, and otherwise says why it does not. A log that has
+// stopped tries to begin again.
 func (l *Log) Healthy() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.failure != nil {
+	if l.failure != nil && l.closed {
 		return l.failure
 	}
 	if l.closed {
 		return ErrClosed
+	}
+	if !l.usable() {
+		return l.failure
 	}
 	return nil
 }
@@ -274,7 +284,7 @@ func (l *Log) Close() error {
 	for l.writing || l.syncing || (l.failure == nil && l.written < l.head.Sequence) {
 		l.progress.Wait()
 	}
-	err := l.awaitSynced(l.written)
+	err := l.awaitSynced(l.written, l.epoch)
 	if l.failure != nil {
 		err = l.failure
 	}

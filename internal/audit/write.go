@@ -11,9 +11,12 @@ import (
 // The functions of this file are called with mu held, and hold it again when they return.
 
 // awaitWritten waits until the operating system has line seq, and writes it if nobody else does.
-func (l *Log) awaitWritten(seq uint64) error {
-	for l.written < seq {
+// epoch is what it was when the line got its number.
+func (l *Log) awaitWritten(seq, epoch uint64) error {
+	for l.epoch != epoch || l.written < seq {
 		switch {
+		case l.epoch != epoch:
+			return l.broke
 		case l.failure != nil:
 			return l.failure
 		case l.writing:
@@ -27,9 +30,11 @@ func (l *Log) awaitWritten(seq uint64) error {
 
 // awaitSynced waits until the disk has line seq, and syncs if nobody else does. Line seq must
 // have been written.
-func (l *Log) awaitSynced(seq uint64) error {
-	for l.synced < seq {
+func (l *Log) awaitSynced(seq, epoch uint64) error {
+	for l.epoch != epoch || l.synced < seq {
 		switch {
+		case l.epoch != epoch:
+			return l.broke
 		case l.failure != nil:
 			return l.failure
 		case l.syncing:
@@ -45,7 +50,7 @@ func (l *Log) awaitSynced(seq uint64) error {
 // them when this one is full.
 func (l *Log) write() {
 	l.writing = true
-	batch, last := l.pending, l.head.Sequence
+	batch, last, sum := l.pending, l.head.Sequence, l.head.Hash
 	l.pending = l.spare[:0]
 	var name string
 	var first []byte
@@ -68,7 +73,7 @@ func (l *Log) write() {
 		if err != nil {
 			l.fail("write segment", err)
 		} else {
-			l.written = last
+			l.written, l.sum = last, sum
 			l.size += int64(n)
 		}
 	}
@@ -92,7 +97,7 @@ func (l *Log) write() {
 // sync brings everything that is written to the disk.
 func (l *Log) sync() {
 	l.syncing = true
-	f, upTo := l.file, l.written
+	f, upTo := l.file, safe{l.size, Head{l.written, l.sum}}
 	l.mu.Unlock()
 	err := f.Sync()
 	l.mu.Lock()
@@ -100,7 +105,7 @@ func (l *Log) sync() {
 	if err != nil {
 		l.fail("sync segment", err)
 	} else {
-		l.synced = max(l.synced, upTo)
+		l.synced, l.safe = upTo.head.Sequence, upTo
 	}
 	l.progress.Broadcast()
 }
@@ -158,13 +163,16 @@ func (l *Log) began(f file, name string, first []byte) {
 	l.number++
 	// Nothing but this header was written since the last line of the segment before.
 	header, _ := parseLine(first[:len(first)-1])
-	l.written, l.synced = header.seq, header.seq
+	l.written, l.synced, l.sum = header.seq, header.seq, header.hash
+	l.safe = safe{l.size, Head{header.seq, header.hash}}
 }
 
 // fail stops the log, for the reason of the first failure.
 func (l *Log) fail(step string, err error) {
 	if l.failure == nil {
 		l.failure = &Failure{Step: step, Err: err}
+		l.broke = l.failure
+		l.retry = l.opts.Clock().Add(retryEvery)
 	}
 	l.progress.Broadcast()
 }
@@ -187,7 +195,7 @@ func (l *Log) syncer() {
 		case <-timer.C:
 		}
 		l.mu.Lock()
-		_ = l.awaitSynced(l.written) // a failure is kept, and every Append reports it
+		_ = l.awaitSynced(l.written, l.epoch) // a failure is kept, and every Append reports it
 		l.mu.Unlock()
 	}
 }

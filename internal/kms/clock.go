@@ -28,10 +28,11 @@ type clock struct {
 	at      atomic.Pointer[clockPoint]
 }
 
-// clockPoint is immutable.
+// clockPoint is immutable, but for the latest time that was told.
 type clockPoint struct {
 	offset time.Duration
-	frozen time.Time // zero: running
+	frozen time.Time    // zero: running
+	latest atomic.Int64 // while running, microseconds
 }
 
 func newClock(wall func() time.Time, virtual bool) *clock {
@@ -40,13 +41,33 @@ func newClock(wall func() time.Time, virtual bool) *clock {
 	return c
 }
 
-// Now is domain time in UTC with the microsecond precision of the store.
+// Now is domain time in UTC with the microsecond precision of the store. It never goes back: when
+// the machine's time does, it stands still until that has caught up, so that what is due stays so
+// and cannot be cancelled any more.
 func (c *clock) Now() time.Time {
 	p := c.at.Load()
 	if !p.frozen.IsZero() {
 		return p.frozen
 	}
-	return c.wall().Add(p.offset).UTC().Truncate(time.Microsecond)
+	now := c.wall().Add(p.offset).UTC().Truncate(time.Microsecond)
+	for {
+		latest := p.latest.Load()
+		if now.UnixMicro() < latest {
+			return time.UnixMicro(latest).UTC()
+		}
+		if now.UnixMicro() == latest || p.latest.CompareAndSwap(latest, now.UnixMicro()) {
+			return now
+		}
+	}
+}
+
+// ahead is for how long domain time stands still because the machine's went back.
+func (c *clock) ahead() time.Duration {
+	p := c.at.Load()
+	if !p.frozen.IsZero() {
+		return 0
+	}
+	return max(0, time.UnixMicro(p.latest.Load()).Sub(c.wall().Add(p.offset)))
 }
 
 func (p *clockPoint) String() string {

@@ -305,6 +305,7 @@ type Stats struct {
 	Nonces        int // nonces in memory
 	ErasuresHeld  int // erasures held back because the clocks disagree
 	ClockMismatch time.Duration
+	ClockHeld     time.Duration // for how long domain time stands still
 }
 
 // Stats tells the service's own figures.
@@ -312,6 +313,7 @@ func (s *Service) Stats() Stats {
 	return Stats{
 		Keyring: s.ring.size(), Nonces: s.nonces.size(),
 		ErasuresHeld: int(s.held.Load()), ClockMismatch: s.guard.mismatch(),
+		ClockHeld: s.clock.ahead(),
 	}
 }
 
