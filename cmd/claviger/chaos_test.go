@@ -80,19 +80,21 @@ func TestChaos(t *testing.T) {
 	t.Run("UnderLoad", func(t *testing.T) {
 		t.Parallel()
 		seed := chaosSeed(t)
+		l := launch{binary: binary, data: filepath.Join(t.TempDir(), "data")}
 		c := &chaos{
-			launch: launch{binary: binary, data: filepath.Join(t.TempDir(), "data")},
+			place:  place{audit: filepath.Join(l.data, "audit"), virtual: true, caller: newCaller},
 			random: rand.New(rand.NewPCG(seed, 0)),
 			ledger: &ledger{},
 		}
-		c.begin(t)
-		for run := range chaosKills(t) {
-			c.run(t, run)
-			if t.Failed() {
-				t.Fatalf("stopped after kill %d", run+1)
-			}
-		}
-		c.end(t)
+		c.start, c.launch = func(t *testing.T) *server { return start(t, l) }, func(t *testing.T) *server { return begin(t, l) }
+		c.kill = func(_ *testing.T, s *server) { s.kill() }
+		c.inStore = func(t *testing.T, f func(store.Store) error) error { return inCopy(t, l.data, f) }
+		c.verify = func(t *testing.T) { verifyData(t, binary, l.data) }
+		c.all(t, chaosKills(t))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		t.Parallel()
+		chaosOnPostgres(t, binary)
 	})
 	t.Run("FirstStart", func(t *testing.T) {
 		t.Parallel()
@@ -107,10 +109,27 @@ func TestChaos(t *testing.T) {
 	})
 }
 
+// place is where a server runs, and its data.
+type place struct {
+	start, launch func(*testing.T) *server // until it is ready, or not
+	caller        func(*testing.T, *server) *caller
+	kill          func(*testing.T, *server)
+	// inStore looks at what a killed server left.
+	inStore func(*testing.T, func(store.Store) error) error
+	// verify is claviger store verify.
+	verify  func(*testing.T)
+	audit   string // directory
+	virtual bool   // the clock can be moved
+}
+
+// verifyEvery is after how many kills the whole store is verified by the command, which opens every
+// secret. The records are checked after each.
+const verifyEvery = 20
+
 // chaos is one database and what is known of it.
 type chaos struct {
 	*ledger
-	launch
+	place
 	random  *rand.Rand
 	kills   int
 	answers int
@@ -121,11 +140,27 @@ type chaos struct {
 
 const workers = 4
 
+// all kills a server so many times.
+func (c *chaos) all(t *testing.T, kills int) {
+	t.Helper()
+	c.begin(t)
+	for run := range kills {
+		c.run(t, run)
+		if (run+1)%verifyEvery == 0 {
+			c.verify(t)
+		}
+		if t.Failed() {
+			t.Fatalf("stopped after kill %d", run+1)
+		}
+	}
+	c.end(t)
+}
+
 // begin makes the key that all workers share.
 func (c *chaos) begin(t *testing.T) {
 	t.Helper()
-	s := start(t, c.launch)
-	caller := newCaller(t, s)
+	s := c.start(t)
+	caller := c.caller(t, s)
 	a := must(t, "create key", caller.createKey(t.Context(), "hub", aes256(), ""))
 	c.hub = &knownKey{name: a.text("id"), algorithm: "AES", state: enabled, touched: true}
 	c.hub.versions = []*knownVersion{{name: a.text("currentKeyVersion"), state: enabled}}
@@ -140,11 +175,11 @@ func (c *chaos) run(t *testing.T, run int) {
 	if c.random.IntN(4) == 0 {
 		c.killStart(t)
 	}
-	s := start(t, c.launch)
-	caller := newCaller(t, s)
+	s := c.start(t)
+	caller := c.caller(t, s)
 	c.look(t, caller, 10)
 	c.mutations, c.calls = map[string]string{}, map[string]string{}
-	c.moving = c.random.IntN(4) == 0 // the clock moves meanwhile, and what is due is erased
+	c.moving = c.virtual && c.random.IntN(4) == 0 // the clock moves meanwhile, and what is due is erased
 
 	ctx := t.Context()
 	after := int64(1 + c.random.IntN(80)) // answers
@@ -162,7 +197,7 @@ func (c *chaos) run(t *testing.T, run int) {
 					close(enough)
 				}
 			}, func(what string, a answer) {
-				if !killed.Load() || a.err == nil {
+				if !killed.Load() || a.err == nil && a.status < http.StatusInternalServerError {
 					t.Errorf("%s, which must be granted: %s", what, a)
 					killed.Store(true)
 					s.signal(syscall.SIGKILL)
@@ -181,7 +216,7 @@ func (c *chaos) run(t *testing.T, run int) {
 	case <-s.ended:
 	}
 	killed.Store(true)
-	s.kill()
+	c.kill(t, s)
 	wg.Wait()
 	c.kills++
 	c.answers += int(answered.Load())
@@ -194,7 +229,7 @@ func (c *chaos) run(t *testing.T, run int) {
 // killStart kills a server while it starts.
 func (c *chaos) killStart(t *testing.T) {
 	t.Helper()
-	s := begin(t, c.launch)
+	s := c.launch(t)
 	select {
 	case <-time.After(time.Duration(c.random.IntN(250)) * time.Millisecond):
 	case <-s.ended:
@@ -232,24 +267,30 @@ func clockOf(t *testing.T, a answer) time.Time {
 	return now
 }
 
-// judgeFiles looks at what a killed server left, without starting one. The store is opened in a
-// copy: opening it tidies up, and the next server must be able to do that itself.
-func (c *chaos) judgeFiles(t *testing.T) {
+// inCopy opens what a killed server left in a copy: opening it tidies up, and the next server must
+// be able to do that itself.
+func inCopy(t *testing.T, data string, f func(store.Store) error) error {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "copy")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"claviger.db", "claviger.db-wal"} {
-		content, err := os.ReadFile(filepath.Join(c.data, name))
+		content, err := os.ReadFile(filepath.Join(data, name))
 		if err == nil {
 			write(t, filepath.Join(dir, name), content)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
+	return errors.Join(inStore(t.Context(), dir, f), os.RemoveAll(dir))
+}
+
+// judgeFiles looks at what a killed server left, without starting one.
+func (c *chaos) judgeFiles(t *testing.T) {
+	t.Helper()
 	missing := c.mutations
-	err := inStore(t.Context(), dir, func(s store.Store) error {
+	err := c.inStore(t, func(s store.Store) error {
 		return errors.Join(storetest.Check(t.Context(), s), s.View(t.Context(), func(tx store.Tx) error {
 			events, err := tx.Events(c.events, 0)
 			for _, e := range events {
@@ -266,15 +307,12 @@ func (c *chaos) judgeFiles(t *testing.T) {
 		t.Errorf("%s was answered, and is not audited", what)
 	}
 	c.judgeAudit(t)
-	if err := os.RemoveAll(dir); err != nil {
-		t.Error(err)
-	}
 }
 
 // judgeAudit verifies the audit segments.
 func (c *chaos) judgeAudit(t *testing.T) {
 	t.Helper()
-	report, err := audit.Walk(filepath.Join(c.data, "audit"), func(r audit.Record) error {
+	report, err := audit.Walk(c.audit, func(r audit.Record) error {
 		delete(c.calls, r.Event.Request)
 		return nil
 	})
@@ -299,16 +337,16 @@ func (c *chaos) judgeAudit(t *testing.T) {
 // end brings every key back that can be, opens everything, and stops the server in order.
 func (c *chaos) end(t *testing.T) {
 	t.Helper()
-	s := start(t, c.launch)
-	caller := newCaller(t, s)
+	s := c.start(t)
+	caller := c.caller(t, s)
 	c.look(t, caller, 0)
 	for _, k := range c.keys {
 		c.restore(t, caller, k)
 	}
 	c.look(t, caller, -1)
 	s.stop(t)
-	sound(t, c.data)
-	c.judgeAudit(t)
+	c.judgeFiles(t)
+	c.verify(t)
 	uses := 0
 	for _, k := range c.keys {
 		uses += len(k.used)

@@ -320,9 +320,9 @@ func (w *worker) run(ctx context.Context, c *caller, answered func(), failed fun
 		case a.ok():
 			s.done(a)
 			w.note(s, a)
-		case a.err != nil && s.token && w.random.IntN(2) == 0:
+		case a.lost() && s.token && w.random.IntN(2) == 0:
 			w.repeats = append(w.repeats, s)
-		case a.err != nil:
+		case a.lost():
 			s.lost()
 		}
 		refused := s.late && a.err == nil && a.status/100 == 4

@@ -112,13 +112,7 @@ type server struct {
 // begin starts a server and does not wait for it. It is killed when the test ends.
 func begin(t *testing.T, l launch) *server {
 	t.Helper()
-	dir := t.TempDir()
-	s := &server{dir: dir, file: filepath.Join(dir, "ready.json"), ended: make(chan struct{})}
-	for _, name := range []string{"work", "home", "tmp"} {
-		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
-			t.Fatal(err)
-		}
-	}
+	s := newServer(t)
 	if l.listen == "" {
 		l.listen = "127.0.0.1:0"
 	}
@@ -126,15 +120,35 @@ func begin(t *testing.T, l launch) *server {
 	if l.data != "" {
 		args = append(args, "--data", l.data)
 	}
-	log, err := os.Create(filepath.Join(dir, "log"))
+	s.spawn(t, args)
+	return s
+}
+
+// newServer makes the directories of a process.
+func newServer(t *testing.T) *server {
+	t.Helper()
+	dir := t.TempDir()
+	s := &server{dir: dir, file: filepath.Join(dir, "ready.json"), ended: make(chan struct{})}
+	for _, name := range []string{"work", "home", "tmp"} {
+		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// spawn starts the process, which is killed when the test ends.
+func (s *server) spawn(t *testing.T, args []string) {
+	t.Helper()
+	log, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
 	s.cmd = exec.Command(args[0], args[1:]...)
-	s.cmd.Dir = filepath.Join(dir, "work")
+	s.cmd.Dir = filepath.Join(s.dir, "work")
 	s.cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(dir, "home"), "TMPDIR=" + filepath.Join(dir, "tmp"),
+		"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(s.dir, "home"), "TMPDIR=" + filepath.Join(s.dir, "tmp"),
 	}
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -151,7 +165,6 @@ func begin(t *testing.T, l launch) *server {
 			t.Logf("what process %d printed:\n%s", s.cmd.Process.Pid, s.output(t))
 		}
 	})
-	return s
 }
 
 // start starts a server and waits until it is ready.

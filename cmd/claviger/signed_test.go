@@ -65,6 +65,9 @@ type answer struct {
 	err    error
 }
 
+// lost reports whether the answer leaves open what was done.
+func (a answer) lost() bool { return a.err != nil || a.status >= http.StatusInternalServerError }
+
 // ok reports whether the server answered with a success.
 func (a answer) ok() bool { return a.err == nil && a.status/100 == 2 }
 
