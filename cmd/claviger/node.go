@@ -194,6 +194,19 @@ func (n *node) gauges() {
 		func(s dialect.GuardStats) float64 { return float64(s.Sources) })
 	guard(n.metrics.Gauge, "claviger_verifications_waiting", "Requests that wait for the verification of a long key.",
 		func(s dialect.GuardStats) float64 { return float64(s.Waiting) })
+	gauge("claviger_clock_held_seconds", "For how long the time of keys stands still because the machine's clock went back.",
+		func(s kms.Stats) float64 { return s.ClockHeld.Seconds() })
+	gauge("claviger_audit_writable", "0 while the audit log cannot be written: data calls are refused.",
+		func(s kms.Stats) float64 {
+			if s.AuditStopped {
+				return 0
+			}
+			return 1
+		})
+	if n.service.Shared() {
+		gauge("claviger_lease_seconds", "What is left of the time for which this node may answer from memory.",
+			func(s kms.Stats) float64 { return s.Lease.Seconds() })
+	}
 	n.metrics.Gauge("claviger_ready", "1 while requests can be served: the store answers and the audit log can be written.",
 		func() float64 {
 			ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)

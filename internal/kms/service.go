@@ -306,11 +306,20 @@ type Stats struct {
 	ErasuresHeld  int // erasures held back because the clocks disagree
 	ClockMismatch time.Duration
 	ClockHeld     time.Duration // for how long domain time stands still
+	AuditStopped  bool          // the audit log cannot be written
+	Lease         time.Duration // what is left of the node's lease; 0 where the store is not shared
 }
 
 // Stats tells the service's own figures.
 func (s *Service) Stats() Stats {
+	lease := time.Duration(0)
+	if s.fleet != nil {
+		lease = max(0, time.Duration(s.fleet.until.Load())-s.fleet.Boot())
+	}
+	h, ok := s.audit.(healthy)
 	return Stats{
+		AuditStopped: ok && h.Healthy() != nil, Lease: lease,
+
 		Keyring: s.ring.size(), Nonces: s.nonces.size(),
 		ErasuresHeld: int(s.held.Load()), ClockMismatch: s.guard.mismatch(),
 		ClockHeld: s.clock.ahead(),

@@ -32,7 +32,7 @@ type Dir struct {
 // Open takes a directory, and makes it if it is not there; its parent must be. What an earlier
 // process has left in it is removed. total bounds all files together, in bytes.
 func Open(path string, total int64) (*Dir, error) {
-	if err := os.Mkdir(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.MkdirAll(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make directory of temporary files: %w", err)
 	}
 	entries, err := os.ReadDir(path)

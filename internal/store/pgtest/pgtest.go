@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -215,6 +216,25 @@ func (s *Server) Kill() {
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	<-s.ended
+}
+
+// Pause stops every process of the server where it is, as a machine that is cut off looks, until
+// the answered function is called or the test ends.
+func (s *Server) Pause(t testing.TB) (goOn func()) {
+	t.Helper()
+	pids := append(children(s.process.Pid), s.process.Pid)
+	goOn = sync.OnceFunc(func() {
+		for _, pid := range pids {
+			_ = syscall.Kill(pid, syscall.SIGCONT)
+		}
+	})
+	t.Cleanup(goOn)
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil && !errors.Is(err, syscall.ESRCH) {
+			t.Fatal(err)
+		}
+	}
+	return goOn
 }
 
 func children(parent int) []int {
