@@ -23,7 +23,7 @@ PACKAGES  := strace:/usr/bin/strace openssl:/usr/bin/openssl postgresql:/usr/lib
 
 NOSKIP    :=        # 1: a skipped test fails the run
 FUZZTIME  := 10s    # for each fuzz target
-KILLS     := 200    # how often make chaos kills the server
+KILLS     := 200    # how often make chaos kills the server; a tenth as often on PostgreSQL
 BENCH     := .      # which benchmarks
 VULN      :=        # 1: lint asks Go's vulnerability database
 COUNT     := 1      # how often each benchmark runs

@@ -197,8 +197,11 @@ func (c *chaos) run(t *testing.T, run int) {
 					close(enough)
 				}
 			}, func(what string, a answer) {
+				lapsed := !c.virtual && a.status == http.StatusServiceUnavailable // out of its lease, on a busy machine
 				if !killed.Load() || a.err == nil && a.status < http.StatusInternalServerError {
-					t.Errorf("%s, which must be granted: %s", what, a)
+					if !lapsed {
+						t.Errorf("%s, which must be granted: %s", what, a)
+					}
 					killed.Store(true)
 					s.signal(syscall.SIGKILL)
 				}

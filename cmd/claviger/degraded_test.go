@@ -53,7 +53,7 @@ func unavailable(t *testing.T, what string, a answer) {
 // testDatabaseGone has two nodes on a PostgreSQL that stops, that hangs, and that comes back.
 func testDatabaseGone(t *testing.T, binary string) {
 	database := pgtest.Start(t)
-	site, first := newSite(t, binary, database.URL("postgres"), 2,
+	site, first := newNodeSet(t, binary, database.URL("postgres"), 2,
 		`node.lease = "10s"`, `node.margin = "1s"`, `store.reopen_timeout = "1s"`, `store.statement_timeout = "2s"`, `store.batch_timeout = "4s"`)
 	second := site.start(t, 1)
 	ctx, one, two := t.Context(), site.caller(t, 0), site.caller(t, 1)
@@ -225,7 +225,7 @@ func testDatabaseFull(t *testing.T, binary string) {
 func testAuditFull(t *testing.T, binary string) {
 	database := pgtest.Start(t)
 	dir := small(t, 4<<20)
-	site, s := newSite(t, binary, database.URL("postgres"), 1, "audit.dir = "+strconv.Quote(filepath.Join(dir, "audit")))
+	site, s := newNodeSet(t, binary, database.URL("postgres"), 1, "audit.dir = "+strconv.Quote(filepath.Join(dir, "audit")))
 	c, ctx := site.caller(t, 0), t.Context()
 	key := must(t, "create key", c.createKey(ctx, "k", aes256(), "")).text("id")
 	ciphertext := must(t, "encrypt", c.encrypt(ctx, key, []byte("kept"))).text("ciphertext")

@@ -23,30 +23,30 @@ import (
 	"time"
 )
 
-// site is a database of serve in PostgreSQL and its nodes, each of which keeps its addresses and
+// nodeSet is a database of serve in PostgreSQL and its nodes, each of which keeps its addresses and
 // its directory over its starts.
-type site struct {
+type nodeSet struct {
 	binary, dir, url string
 	settings         string // of every node, TOML
-	nodes            []*siteNode
+	nodes            []*setNode
 	ready            ready // what callers of all nodes have in common
 	key              *rsa.PrivateKey
 }
 
-type siteNode struct {
+type setNode struct {
 	config, admin, region string // the file; addresses
 	data                  string
 }
 
-// siteHost is the name of the endpoints that all nodes share, under which vaults have theirs. No
+// setHost is the name of the endpoints that all nodes share, under which vaults have theirs. No
 // resolver is asked: a caller connects to its node.
-const siteHost = "kms.test"
+const setHost = "kms.test"
 
-// newSite makes the database, and a tenant with an administrator through the first node, which
+// newNodeSet makes the database, and a tenant with an administrator through the first node, which
 // goes on running.
-func newSite(t *testing.T, binary, url string, nodes int, settings ...string) (*site, *server) {
+func newNodeSet(t *testing.T, binary, url string, nodes int, settings ...string) (*nodeSet, *server) {
 	t.Helper()
-	s := &site{binary: binary, dir: t.TempDir(), url: url, settings: strings.Join(settings, "\n")}
+	s := &nodeSet{binary: binary, dir: t.TempDir(), url: url, settings: strings.Join(settings, "\n")}
 	for i := range nodes {
 		s.nodes = append(s.nodes, s.configure(t, i))
 	}
@@ -59,11 +59,11 @@ func newSite(t *testing.T, binary, url string, nodes int, settings ...string) (*
 	return s, first
 }
 
-func (s *site) configure(t *testing.T, i int) *siteNode {
+func (s *nodeSet) configure(t *testing.T, i int) *setNode {
 	t.Helper()
-	n := &siteNode{
+	n := &setNode{
 		config: filepath.Join(s.dir, fmt.Sprintf("node%d.toml", i)), data: filepath.Join(s.dir, fmt.Sprintf("node%d", i)),
-		admin: freeAddress(t), region: freeAddress(t),
+		admin: unusedAddress(t), region: unusedAddress(t),
 	}
 	write(t, n.config, fmt.Appendf(nil, `data = %q
 store.type = "postgres"
@@ -82,11 +82,11 @@ oci = "eu-frankfurt-1"
 alibaba = "eu-central-1"
 listen = %q
 advertise = "http://%s"
-`, n.data, s.url, i, filepath.Join(s.dir, "root.key"), filepath.Join(s.dir, "admin.token"), n.admin, siteHost, s.settings, n.region, siteHost))
+`, n.data, s.url, i, filepath.Join(s.dir, "root.key"), filepath.Join(s.dir, "admin.token"), n.admin, setHost, s.settings, n.region, setHost))
 	return n
 }
 
-func freeAddress(t *testing.T) string {
+func unusedAddress(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -97,7 +97,7 @@ func freeAddress(t *testing.T) string {
 }
 
 // begin starts a node and does not wait for it.
-func (s *site) begin(t *testing.T, i int) *server {
+func (s *nodeSet) begin(t *testing.T, i int) *server {
 	t.Helper()
 	p := newServer(t)
 	p.spawn(t, []string{s.binary, "serve", "--config", s.nodes[i].config})
@@ -105,7 +105,7 @@ func (s *site) begin(t *testing.T, i int) *server {
 }
 
 // start starts a node and waits until it is ready.
-func (s *site) start(t *testing.T, i int) *server {
+func (s *nodeSet) start(t *testing.T, i int) *server {
 	t.Helper()
 	p := s.begin(t, i)
 	s.awaitStatus(t, p, i, http.StatusOK)
@@ -113,7 +113,7 @@ func (s *site) start(t *testing.T, i int) *server {
 }
 
 // awaitStatus waits until a node's readiness is what it should be.
-func (s *site) awaitStatus(t *testing.T, p *server, i, want int) {
+func (s *nodeSet) awaitStatus(t *testing.T, p *server, i, want int) {
 	t.Helper()
 	got := 0
 	for range ticks(t, 10*time.Millisecond) {
@@ -130,7 +130,7 @@ func (s *site) awaitStatus(t *testing.T, p *server, i, want int) {
 }
 
 // status is a node's readiness; 0 while it does not answer.
-func (s *site) status(i int) int {
+func (s *nodeSet) status(i int) int {
 	client := http.Client{Timeout: hang, Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Get("http://" + s.nodes[i].admin + "/readyz")
 	if err != nil {
@@ -141,7 +141,7 @@ func (s *site) status(i int) int {
 }
 
 // metric is a value of a node's metrics page.
-func (s *site) metric(t *testing.T, i int, name string) string {
+func (s *nodeSet) metric(t *testing.T, i int, name string) string {
 	t.Helper()
 	resp, err := http.Get("http://" + s.nodes[i].admin + "/metrics")
 	if err != nil {
@@ -161,13 +161,13 @@ func (s *site) metric(t *testing.T, i int, name string) string {
 }
 
 // caller is the administrator, who calls one node.
-func (s *site) caller(t *testing.T, i int) *caller {
+func (s *nodeSet) caller(t *testing.T, i int) *caller {
 	t.Helper()
 	n := s.nodes[i]
 	transport := &http.Transport{
 		MaxIdleConnsPerHost: 32,
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			if host, _, _ := net.SplitHostPort(address); host == siteHost || strings.HasSuffix(host, "."+siteHost) {
+			if host, _, _ := net.SplitHostPort(address); host == setHost || strings.HasSuffix(host, "."+setHost) {
 				address = n.region
 			}
 			return new(net.Dialer).DialContext(ctx, network, address)
@@ -180,7 +180,7 @@ func (s *site) caller(t *testing.T, i int) *caller {
 }
 
 // populate makes the tenant and what its administrator signs with.
-func (s *site) populate(t *testing.T) {
+func (s *nodeSet) populate(t *testing.T) {
 	t.Helper()
 	c, ctx := s.caller(t, 0), t.Context()
 	tenant := must(t, "create tenant", c.admin(ctx, http.MethodPost, "tenants", map[string]any{"name": "acme"}))
@@ -203,13 +203,13 @@ func (s *site) populate(t *testing.T) {
 	r := &s.ready
 	r.OCI.Tenancy, r.OCI.Compartment = tenant.text("names", "oci"), tenant.text("names", "oci")
 	r.OCI.User, r.OCI.Fingerprint = user.text("names", "oci"), signing.text("fingerprint")
-	r.OCI.VaultEndpoint, r.OCI.ManagementEndpoint, r.OCI.CryptoEndpoint = "http://"+siteHost, vaults.Items[0].URL, vaults.Items[0].URL
-	r.Alibaba.Endpoint = "http://" + siteHost
+	r.OCI.VaultEndpoint, r.OCI.ManagementEndpoint, r.OCI.CryptoEndpoint = "http://"+setHost, vaults.Items[0].URL, vaults.Items[0].URL
+	r.Alibaba.Endpoint = "http://" + setHost
 	r.Alibaba.AccessKeyID, r.Alibaba.AccessKeySecret = access.text("name"), access.text("secret")
 }
 
 // verify runs the commands that check a database and the audit log of a node.
-func (s *site) verify(t *testing.T) {
+func (s *nodeSet) verify(t *testing.T) {
 	t.Helper()
 	for i, n := range s.nodes {
 		if _, err := os.Stat(filepath.Join(n.data, "audit")); err != nil {
