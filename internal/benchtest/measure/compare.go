@@ -23,7 +23,7 @@ type outcome struct {
 
 // compare measures the rows and prints the table.
 func compare(ctx context.Context, o options, chosen []row, out, talk io.Writer) (err error) {
-	dir, err := os.MkdirTemp("", "claviger-measure-")
+	dir, err := os.MkdirTemp(o.scratch, "claviger-measure-")
 	if err != nil {
 		return err
 	}
@@ -32,37 +32,42 @@ func compare(ctx context.Context, o options, chosen []row, out, talk io.Writer) 
 	if err != nil {
 		return err
 	}
-	pairs := map[bool]*pair{}
-	defer func() {
-		for _, p := range pairs {
-			err = errors.Join(err, p.close())
-		}
-	}()
+	l := &lab{o: o, dir: dir, cert: cert, pairs: map[bool]*pair{}}
+	defer func() { err = errors.Join(err, l.close()) }()
 	var outcomes []outcome
+	var figures []figure
 	begin := time.Now()
 	for i, r := range chosen {
-		p := pairs[r.tls]
-		if p == nil {
-			use := cert
-			if !r.tls {
-				use = nil
-			}
-			if p, err = newPair(ctx, o, dir, use); err != nil {
-				return err
-			}
-			pairs[r.tls] = p
-		}
 		left := ""
 		if i > 0 {
 			left = fmt.Sprintf(", about %s left", (time.Since(begin) / time.Duration(i) * time.Duration(len(chosen)-i)).Round(time.Second))
 		}
 		fmt.Fprintf(talk, "[%d/%d] %s%s\n", i+1, len(chosen), r.name, left)
+		if r.special != nil {
+			f, err := r.special(l, ctx)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			for _, f := range f {
+				fmt.Fprintf(talk, "        %s: %s\n", f.name, f.value)
+			}
+			figures = append(figures, f...)
+			continue
+		}
+		p, err := l.pair(ctx, r.tls)
+		if err != nil {
+			return err
+		}
 		got, err := p.measure(ctx, o, r)
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
 		fmt.Fprintf(talk, "        %s\n", got.summary())
 		outcomes = append(outcomes, got)
+	}
+	defer reportFigures(figures, out)
+	if len(outcomes) == 0 {
+		return nil
 	}
 	return report(outcomes, out)
 }
@@ -84,11 +89,6 @@ func (p *pair) measure(ctx context.Context, o options, r row) (outcome, error) {
 	if err != nil {
 		return got, err
 	}
-	type side struct {
-		plan *bench.Plan
-		pid  int
-		into *[]bench.Result
-	}
 	sides := []side{{floor, p.floor.pid(), &got.floor}, {ours, p.pid(), &got.claviger}}
 	if r.gate > 0 {
 		plan, err := bench.Prepare(ctx, &bench.Target{Dialect: bench.Unsigned, Endpoint: p.fixed, Keys: p.oci.Keys}, load, surroundings())
@@ -97,24 +97,7 @@ func (p *pair) measure(ctx context.Context, o options, r row) (outcome, error) {
 		}
 		sides = append(sides, side{plan, p.floor.pid(), &got.fixed})
 	}
-	for range o.rounds {
-		for _, s := range sides {
-			res, err := s.plan.Do(ctx, bench.Run{WarmUp: o.warmUp, Duration: time.Duration(o.seconds * float64(time.Second)), Server: s.pid})
-			switch {
-			case err != nil:
-				return got, err
-			case ctx.Err() != nil:
-				return got, ctx.Err()
-			case len(res.Errors) > 0:
-				return got, fmt.Errorf("%d requests failed, such as %+v", res.Failed, res.Errors[0])
-			case res.Server == nil || res.Requests == 0:
-				return got, errors.New("nothing was measured")
-			}
-			*s.into = append(*s.into, *res)
-		}
-		slices.Reverse(sides)
-	}
-	return got, nil
+	return got, inTurn(ctx, o, bench.Run{}, sides)
 }
 
 func rate(r bench.Result) float64 { return r.PerSecond }

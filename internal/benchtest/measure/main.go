@@ -28,6 +28,7 @@ type options struct {
 	connections     int
 	pool            int
 	list            bool
+	scratch         string // directory for everything that servers store
 }
 
 func main() {
@@ -52,6 +53,7 @@ func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	f.DurationVar(&o.warmUp, "warm-up", 300*time.Millisecond, "load before each measurement")
 	f.IntVar(&o.connections, "connections", 16, "connections that are kept alive")
 	f.IntVar(&o.pool, "pool", 20000, "OCI: how many requests are signed ahead")
+	f.StringVar(&o.scratch, "scratch", "", "make data directories below this one; the system's for temporary files by default")
 	f.BoolVar(&o.list, "list", false, "list the rows")
 	if err := f.Parse(args); err != nil {
 		return err

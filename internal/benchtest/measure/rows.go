@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"claviger/internal/bench"
@@ -17,6 +18,9 @@ type row struct {
 	tls       bool
 	target    float64 // that the ratio to the floor should reach
 	gate      float64 // that the floor's ratio to the fixed answer must reach; 0: it is not measured
+
+	// special measures what is no comparison with the floor's throughput. The above is not used then.
+	special func(*lab, context.Context) ([]figure, error)
 }
 
 // rows is the whole table.
@@ -59,5 +63,14 @@ func rows() []row {
 			add(d, w, true)
 		}
 	}
-	return out
+	for _, d := range bench.Dialects() {
+		out = append(out, row{name: "tail " + string(d), special: func(l *lab, ctx context.Context) ([]figure, error) { return l.tail(ctx, d) }})
+	}
+	return append(
+		out,
+		row{name: "audit on off", special: (*lab).audit},
+		row{name: "audit durable", special: (*lab).durable},
+		row{name: "create-version", special: (*lab).versions},
+		row{name: "create-version-rsa", special: (*lab).versionsRSA},
+	)
 }
