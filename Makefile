@@ -31,6 +31,9 @@ ROWS      :=        # bench-floor: only rows whose names contain one of these wo
 ROUNDS    := 7      # bench-floor: how often each row is measured
 SECONDS   := 2      # bench-floor: how long each time
 POOL      := 20000  # bench-floor: how many of OCI's requests are signed ahead
+BASE      :=        # bench-compare: the commit to compare with
+HEAD      :=        # bench-compare: the commit that is compared; the tree as it is by default
+SOAK      := 1h     # how long make soak takes
 
 export GOLANGCI_LINT_CACHE := $(CURDIR)/.cache/golangci-lint
 
@@ -59,7 +62,7 @@ define find_terraform
 @go run -C terraform-provider-oci ./internal/livetest/terraform
 endef
 
-.PHONY: help build install-provider test test-short lint fuzz chaos conformance bench bench-floor generate clean
+.PHONY: help build install-provider test test-short lint fuzz chaos conformance bench bench-floor bench-compare bench-start soak generate clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -121,6 +124,19 @@ bench-floor: build ## Claviger against the floor, in turn; prints ratios (ROWS= 
 
 scale: ## figures of a large store against a small one (CLAVIGER_SCALE_DIR=… keeps the stores)
 	CLAVIGER_SCALE=full go test -run '^TestScale$$' -count=1 -v -timeout 3h ./cmd/claviger
+
+bench-start: build ## start to first answer, memory and size (ROUNDS=7)
+	$(build_measure)
+	@CGO_ENABLED=0 GOFIPS140=$(FIPS) go build -trimpath -ldflags='-s -w' -o .cache/bin/claviger-stripped ./cmd/claviger
+	.cache/bin/measure -start -stripped .cache/bin/claviger-stripped -rounds $(strip $(ROUNDS))
+
+bench-compare: ## benchmarks of the data path at BASE=<commit> and here, in turn, with benchstat (BENCH=. COUNT=10 HEAD=)
+	@go build -C tools -o $(CURDIR)/.cache/bin/benchcompare ./benchcompare
+	.cache/bin/benchcompare -base '$(strip $(BASE))' -head '$(strip $(HEAD))' -bench '$(strip $(BENCH))' -count $(if $(filter file,$(origin COUNT)),10,$(strip $(COUNT)))
+
+soak: build ## load for an hour; memory, goroutines and files must stay flat, nothing may fail (SOAK=1h)
+	$(build_measure)
+	.cache/bin/measure -soak $(strip $(SOAK)) -pool $(strip $(POOL))
 
 generate: ## write the documents that are rendered from tables
 	go generate ./...

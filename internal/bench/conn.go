@@ -79,7 +79,8 @@ func (a address) connect() (*conn, error) {
 type answer struct {
 	status int
 	body   []byte
-	last   bool // the server closes the connection
+	last   bool   // the server closes the connection
+	next   string // OCI's token of the next page
 }
 
 // do sends a request and reads its answer.
@@ -121,6 +122,8 @@ func (c *conn) read() (a answer, err error) {
 			chunked = true
 		case bytes.EqualFold(name, []byte("Connection")):
 			a.last = bytes.EqualFold(bytes.TrimSpace(value), []byte("close"))
+		case bytes.EqualFold(name, []byte("opc-next-page")):
+			a.next = string(bytes.TrimSpace(value))
 		}
 	}
 	if c.body = c.body[:0]; chunked {

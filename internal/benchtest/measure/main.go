@@ -15,6 +15,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -28,11 +29,14 @@ type options struct {
 	connections     int
 	pool            int
 	list            bool
+	soak            time.Duration
+	start           bool
+	stripped        string // binary without symbols, whose size is told
 	scratch         string // directory for everything that servers store
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "measure:", err)
@@ -53,6 +57,9 @@ func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	f.DurationVar(&o.warmUp, "warm-up", 300*time.Millisecond, "load before each measurement")
 	f.IntVar(&o.connections, "connections", 16, "connections that are kept alive")
 	f.IntVar(&o.pool, "pool", 20000, "OCI: how many requests are signed ahead")
+	f.DurationVar(&o.soak, "soak", 0, "instead of comparing, put load on Claviger for so long, and check that it ends as it began")
+	f.BoolVar(&o.start, "start", false, "instead of comparing, measure the start, memory and size of Claviger")
+	f.StringVar(&o.stripped, "stripped", "", "the server's binary without symbols, whose size is told")
 	f.StringVar(&o.scratch, "scratch", "", "make data directories below this one; the system's for temporary files by default")
 	f.BoolVar(&o.list, "list", false, "list the rows")
 	if err := f.Parse(args); err != nil {
@@ -60,6 +67,12 @@ func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	}
 	if o.rounds < 1 || o.seconds <= 0 || o.connections < 1 || o.pool < 1 {
 		return errors.New("-rounds, -seconds, -connections and -pool must be more than nothing")
+	}
+	if o.soak > 0 {
+		return soak(ctx, o, o.soak, out, talk)
+	}
+	if o.start {
+		return starts(ctx, o, out, talk)
 	}
 	var chosen []row
 	for _, r := range rows() {
