@@ -62,7 +62,7 @@ define find_terraform
 @go run -C terraform-provider-oci ./internal/livetest/terraform
 endef
 
-.PHONY: help build install-provider test test-short lint fuzz chaos conformance bench bench-floor bench-compare bench-start soak generate clean
+.PHONY: help build install-provider test test-short lint fuzz chaos conformance bench bench-floor bench-compare bench-start soak scale generate clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
