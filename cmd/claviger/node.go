@@ -96,11 +96,11 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 	n.guard = dialect.NewGuard(n.guarding())
 	n.oci = oci.New(oci.Config{
 		Service: n.service, Regions: ociNames, VaultURL: n.vaults.vaultURL, ReplicaURL: n.vaults.replicaURL,
-		Now: wallNow, Rand: rand.Reader, Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Guard: n.guard, Hints: set.hints,
+		Now: wallNow, Rand: requestIDs{}, Log: set.log, Metrics: n.metrics, Limiter: n.limiter(""), Guard: n.guard, Hints: set.hints,
 		Consistency: set.consistent, Seed: set.chance, SoftwareHSM: set.hsm == kms.SoftwareLabelled, MutualTLS: set.mutualTLS,
 	})
 	n.alibaba = alibaba.New(alibaba.Config{
-		Service: n.service, Regions: alibabaNames, Now: wallNow, Rand: rand.Reader, Log: set.log, Metrics: n.metrics,
+		Service: n.service, Regions: alibabaNames, Now: wallNow, Rand: requestIDs{}, Log: set.log, Metrics: n.metrics,
 		Limiter: n.limiter("alibaba/"), Guard: n.guard, Quotas: set.quotas, Hints: set.hints, XMLRoot: set.xmlRoot, SoftwareHSM: set.hsm == kms.SoftwareLabelled,
 	})
 	n.vaults.handler = func(v *keys.Vault) http.Handler { return n.oci.VaultHandler(v.Region, v.ID) }

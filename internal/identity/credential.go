@@ -6,10 +6,14 @@ import (
 	"crypto"
 	"crypto/hmac"
 	"crypto/rsa"
+	"crypto/sha1" //nolint:gosec // G505: HMAC-SHA1, which needs no collision resistance, is what a cloud's older signatures are
+	"crypto/sha256"
 	"crypto/subtle"
 	"crypto/x509"
 	"fmt"
 	"hash"
+	"sync"
+	"sync/atomic"
 
 	"claviger/internal/keys"
 	"claviger/internal/secret"
@@ -31,7 +35,20 @@ type Credential struct {
 	Caller   *Caller
 	rsa      *rsa.PublicKey
 	secret   secret.Bytes
+	wiped    atomic.Bool
+	macs     [macSchemes]sync.Pool // hash.Hash: HMACs that are keyed already
 }
+
+// MACScheme says how an access key's secret makes an HMAC (RFC 2104).
+type MACScheme uint8
+
+// The schemes.
+const (
+	HMACSHA256        MACScheme = iota // under the secret
+	HMACSHA1Ampersand                  // under the secret and a "&" after it
+
+	macSchemes = iota
+)
 
 // OpenRSAKey makes a verifying credential of a row with a public key.
 func OpenRSAKey(row *CredentialRow, caller *Caller) (*Credential, error) {
@@ -92,21 +109,39 @@ func (c *Credential) RSABits() int {
 	return c.rsa.N.BitLen()
 }
 
-// VerifyMAC checks, in constant time, that mac is the HMAC (RFC 2104) of message under the
-// secret followed by suffix. A credential of another kind verifies nothing.
-func (c *Credential) VerifyMAC(h func() hash.Hash, suffix string, message, mac []byte) bool {
-	key := c.secret.Reveal()
-	if c.Kind != AccessKey || len(key) == 0 {
+// VerifyMAC checks, in constant time, that mac is the HMAC of message. A credential of another
+// kind, and one that was wiped, verifies nothing.
+func (c *Credential) VerifyMAC(scheme MACScheme, message, mac []byte) bool {
+	if c.Kind != AccessKey || c.secret.Len() == 0 || c.wiped.Load() {
 		return false
 	}
-	if suffix != "" {
-		key = append(append(make([]byte, 0, len(key)+len(suffix)), key...), suffix...)
-		defer clear(key)
+	// Keying an HMAC costs more than making it.
+	m, _ := c.macs[scheme].Get().(hash.Hash)
+	if m == nil {
+		m = c.keyed(scheme)
 	}
-	m := hmac.New(h, key)
+	m.Reset()
 	m.Write(message)
-	return subtle.ConstantTimeCompare(m.Sum(nil), mac) == 1
+	var sum [sha256.Size]byte
+	equal := subtle.ConstantTimeCompare(m.Sum(sum[:0]), mac) == 1
+	c.macs[scheme].Put(m)
+	return equal
 }
 
-// Wipe forgets the secret.
-func (c *Credential) Wipe() { c.secret.Wipe() }
+func (c *Credential) keyed(scheme MACScheme) hash.Hash {
+	key := c.secret.Reveal()
+	if scheme == HMACSHA256 {
+		return hmac.New(sha256.New, key)
+	}
+	key = append(append(make([]byte, 0, len(key)+1), key...), '&')
+	defer clear(key)
+	return hmac.New(sha1.New, key)
+}
+
+// Wipe forgets the secret. The HMACs that were keyed with it are left to the garbage collector;
+// none is used any more. No other call may be running.
+func (c *Credential) Wipe() {
+	c.wiped.Store(true)
+	c.secret.Wipe()
+	clear(c.macs[:])
+}

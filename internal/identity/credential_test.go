@@ -13,6 +13,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/x509"
+	"hash"
 	"math/big"
 	"testing"
 
@@ -68,7 +69,7 @@ func TestARSAKeyVerifiesItsOwnSignaturesOnly(t *testing.T) {
 		}
 	}
 	mac := hmac.New(sha256.New, nil)
-	if c.VerifyMAC(sha256.New, "", nil, mac.Sum(nil)) {
+	if c.VerifyMAC(identity.HMACSHA256, nil, mac.Sum(nil)) {
 		t.Error("an RSA key verifies a MAC under the empty secret")
 	}
 }
@@ -77,24 +78,28 @@ func TestAnAccessKeyVerifiesItsOwnMACsOnly(t *testing.T) {
 	t.Parallel()
 	row := &identity.CredentialRow{ID: keys.ID{1}, Kind: identity.AccessKey, Name: "n"}
 	c := identity.OpenAccessKey(row, secret.Copy([]byte("hush")), holder(identity.User, keys.ID{}))
-	sum := func(key string) []byte {
-		m := hmac.New(sha1.New, []byte(key))
+	sum := func(h func() hash.Hash, key string) []byte {
+		m := hmac.New(h, []byte(key))
 		m.Write([]byte("signed"))
 		return m.Sum(nil)
 	}
 	for _, tt := range []struct {
-		what, suffix string
-		mac          []byte
-		want         bool
+		what   string
+		scheme identity.MACScheme
+		mac    []byte
+		want   bool
 	}{
-		{"the secret", "", sum("hush"), true},
-		{"with its suffix", "&", sum("hush&"), true},
-		{"without the suffix", "&", sum("hush"), false},
-		{"another secret", "", sum("hash"), false},
-		{"cut off", "", sum("hush")[:19], false},
-		{"nothing", "", nil, false},
+		{"the secret", identity.HMACSHA256, sum(sha256.New, "hush"), true},
+		{"with a suffix that is not its scheme's", identity.HMACSHA256, sum(sha256.New, "hush&"), false},
+		{"with its suffix", identity.HMACSHA1Ampersand, sum(sha1.New, "hush&"), true},
+		{"without the suffix", identity.HMACSHA1Ampersand, sum(sha1.New, "hush"), false},
+		{"another secret", identity.HMACSHA256, sum(sha256.New, "hash"), false},
+		{"cut off", identity.HMACSHA256, sum(sha256.New, "hush")[:31], false},
+		{"nothing", identity.HMACSHA256, nil, false},
+		{"the secret, again", identity.HMACSHA256, sum(sha256.New, "hush"), true},
+		{"with its suffix, again", identity.HMACSHA1Ampersand, sum(sha1.New, "hush&"), true},
 	} {
-		if got := c.VerifyMAC(sha1.New, tt.suffix, []byte("signed"), tt.mac); got != tt.want {
+		if got := c.VerifyMAC(tt.scheme, []byte("signed"), tt.mac); got != tt.want {
 			t.Errorf("%s: %t, want %t", tt.what, got, tt.want)
 		}
 	}
@@ -102,11 +107,11 @@ func TestAnAccessKeyVerifiesItsOwnMACsOnly(t *testing.T) {
 		t.Error("an access key verifies an RSA signature")
 	}
 	c.Wipe()
-	if c.VerifyMAC(sha1.New, "", []byte("signed"), sum("hush")) {
+	if c.VerifyMAC(identity.HMACSHA256, []byte("signed"), sum(sha256.New, "hush")) {
 		t.Error("it verifies after it was wiped")
 	}
 	empty := identity.OpenAccessKey(row, secret.Bytes{}, nil)
-	if empty.VerifyMAC(sha1.New, "&", []byte("signed"), sum("&")) {
+	if empty.VerifyMAC(identity.HMACSHA1Ampersand, []byte("signed"), sum(sha1.New, "&")) {
 		t.Error("an access key without a secret verifies a MAC that anybody can make")
 	}
 }

@@ -32,7 +32,8 @@ type using struct {
 // leaves without it.
 func use[T any](ctx context.Context, s *Service, c *Call, act keys.Action, run func(*using) (T, error)) (T, error) {
 	c.recorded = true
-	u := &using{s: s, ctx: ctx, c: c, now: s.clock.Now(), ev: s.event(c, act)}
+	ev := s.event(c, act)
+	u := &using{s: s, ctx: ctx, c: c, now: ev.Time, ev: ev}
 	var out T
 	err := admit(c)
 	if err == nil {

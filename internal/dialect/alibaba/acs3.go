@@ -215,8 +215,8 @@ func (c *claim) verifyACS3(cred *identity.Credential, p *params, r *http.Request
 		return incomplete("Signature is not the lower-case hex of 32 bytes")
 	}
 	toSign := stringToSignACS3(r, p, c.headers, bodyHash, false)
-	if cred.VerifyMAC(sha256.New, "", toSign, mac) ||
-		(p.namesCanStayPlain() && cred.VerifyMAC(sha256.New, "", stringToSignACS3(r, p, c.headers, bodyHash, true), mac)) {
+	if cred.VerifyMAC(identity.HMACSHA256, toSign, mac) ||
+		(p.namesCanStayPlain() && cred.VerifyMAC(identity.HMACSHA256, stringToSignACS3(r, p, c.headers, bodyHash, true), mac)) {
 		return nil
 	}
 	return &keys.Error{

@@ -105,7 +105,7 @@ func (c *claim) verifyV1(cred *identity.Credential, p *params, method string) er
 			Err:  &mismatch{codeIncomplete, string(toSign)},
 		}
 	}
-	if cred.VerifyMAC(sha1.New, "&", toSign, mac[:sha1.Size]) {
+	if cred.VerifyMAC(identity.HMACSHA1Ampersand, toSign, mac[:sha1.Size]) {
 		return nil
 	}
 	return &keys.Error{

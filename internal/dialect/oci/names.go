@@ -104,10 +104,15 @@ func (n *Namer) wrappingKeyName(v *keys.Vault) string {
 }
 
 func (n *Namer) appendVault(b []byte, typ string, region keys.Region, vault, id keys.ID) []byte {
+	return appendIdentity(n.appendParents(b, typ, region, vault), typ, id)
+}
+
+// appendParents appends all of an OCID that its type and id do not decide.
+func (n *Namer) appendParents(b []byte, typ string, region keys.Region, vault keys.ID) []byte {
 	r := n.region(region)
 	b = appendHead(b, typ, r)
 	b = append(appendSegment(b, vault), '.')
-	return appendIdentity(append(b, r.hash...), typ, id)
+	return append(b, r.hash...)
 }
 
 func (n *Namer) appendVersion(b []byte, region keys.Region, vault, key, version keys.ID) []byte {
@@ -126,10 +131,12 @@ func appendHead(b []byte, typ string, r regionName) []byte {
 	return append(b, '.')
 }
 
-// isKey reports whether name is exactly the key's OCID.
-func (n *Namer) isKey(name string, k *keys.Key) bool {
+// isKey reports whether name, of which parseOCID made o, is exactly the key's OCID. What the type
+// and id decide has been read and need not be made again.
+func (n *Namer) isKey(name string, o ocid, k *keys.Key) bool {
 	var b [maxName]byte
-	return string(n.appendVault(b[:0], typeKey, k.Region, k.Vault, k.ID)) == name
+	return o.typ == typeKey && o.id == k.ID && len(name) > idChars+idChars &&
+		string(n.appendParents(b[:0], typeKey, k.Region, k.Vault)) == name[:len(name)-idChars-idChars]
 }
 
 // isVersion reports whether name is exactly the version's OCID.

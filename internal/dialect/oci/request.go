@@ -241,7 +241,7 @@ func (d *Dialect) keyRef(name string) (kms.KeyRef, error) {
 	o, ok := parseOCID(name)
 	switch {
 	case ok && o.typ == typeKey:
-		return kms.KeyRef{ID: o.id, Accept: func(k *keys.Key) bool { return Visible(k) && d.namer.isKey(name, k) }}, nil
+		return kms.KeyRef{ID: o.id, Accept: func(k *keys.Key) bool { return Visible(k) && d.namer.isKey(name, o, k) }}, nil
 	case ok, !mayBeCarriedOver(name, typeKey):
 		return kms.KeyRef{}, keys.NotFound(keys.TypeKey)
 	}
