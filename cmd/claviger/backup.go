@@ -4,6 +4,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -49,6 +50,8 @@ func readIdentities(path string) (archive.Identities, error) {
 }
 
 type backupCmd struct {
+	Create  backupCreateCmd  `cmd:"" help:"Back up the whole store, while the server runs."`
+	Restore backupRestoreCmd `cmd:"" help:"Restore the whole store from a backup, into a new database."`
 	Inspect backupInspectCmd `cmd:"" help:"Show what a backup holds, and check it."`
 }
 
@@ -122,7 +125,15 @@ func (c *backupInspectCmd) opener() (o archive.Opener, given bool, err error) {
 
 // verifyBackup reads a whole backup.
 func verifyBackup(a *app, in io.Reader, o archive.Opener) (*archive.Header, error) {
-	r, err := archive.NewReader(a.ctx, bufio.NewReader(in), o)
+	buffered := bufio.NewReaderSize(in, 1<<20)
+	// The line that says what it is of ends within what can be looked at ahead, or it is not a store's.
+	if head, _ := buffered.Peek(buffered.Size()); isOfStore(head) {
+		shown := a.progress("rows")
+		defer shown.end()
+		h, _, err := kms.CheckStoreBackup(a.ctx, buffered, o, shown.show)
+		return h, err
+	}
+	r, err := archive.NewReader(a.ctx, buffered, o)
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +149,12 @@ func verifyBackup(a *app, in io.Reader, o archive.Opener) (*archive.Header, erro
 		rec.Wipe()
 	}
 	return nil, a.ctx.Err()
+}
+
+// isOfStore reports whether an archive that begins with head says that it is of a whole store.
+func isOfStore(head []byte) bool {
+	h, err := archive.ReadHeader(bytes.NewReader(head))
+	return err == nil && h.Kind == archive.KindStore
 }
 
 // backupReport is what a backup says of itself.

@@ -44,7 +44,7 @@ type commands struct {
 	Credential  credentialCmd  `cmd:"" help:"Manage credentials: OCI API keys and Alibaba access keys."`
 	Grant       grantCmd       `cmd:"" help:"Open keys to other tenants."`
 	Audit       auditCmd       `cmd:"" help:"Show audited changes."`
-	Backup      backupCmd      `cmd:"" help:"Look into backups of keys and vaults."`
+	Backup      backupCmd      `cmd:"" help:"Back up and restore the whole store; look into backups of keys and vaults."`
 	Bench       benchCmd       `cmd:"" help:"Put load on a server of either API and measure how it answers."`
 	Clock       clockCmd       `cmd:"" help:"Show the clock; in dev also move it."`
 	Events      eventsCmd      `cmd:"" help:"Show what is scheduled."`

@@ -22,16 +22,17 @@ func openStore(ctx context.Context, cfg *config.Config, create bool, log *slog.L
 
 // opening says which databases are opened.
 type opening struct {
-	create     bool // make it; else it is there
-	unfinished bool // also one that is only half filled
+	create     bool  // make it; else it is there
+	unfinished bool  // also one that is only half filled
+	schema     int64 // up to which migration it is brought; 0: the newest
 }
 
 func openDatabase(ctx context.Context, cfg *config.Config, how opening, log *slog.Logger) (*sqlstore.Store, error) {
 	if cfg.Store.Type == "sqlite" {
-		return sqlstore.OpenSQLite(ctx, sqlstore.Options{Dir: cfg.Data, Create: how.create, Unfinished: how.unfinished, Log: log})
+		return sqlstore.OpenSQLite(ctx, sqlstore.Options{Dir: cfg.Data, Create: how.create, Unfinished: how.unfinished, Schema: how.schema, Log: log})
 	}
 	o := sqlstore.PostgresOptions{
-		URL: cfg.Store.URL, Create: how.create, Unfinished: how.unfinished, Log: log,
+		URL: cfg.Store.URL, Create: how.create, Unfinished: how.unfinished, Schema: how.schema, Log: log,
 		BatchTimeout: cfg.Store.BatchTimeout.Std(), ReopenTimeout: cfg.Store.ReopenTimeout.Std(),
 		IdleTimeout: cfg.Store.IdleTimeout.Std(), StatementTimeout: cfg.Store.StatementTimeout.Std(),
 	}

@@ -135,6 +135,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	if set.backup, err = backupOf(cfg.Backup); err != nil {
 		return nil, err
 	}
+	set.backup.Store = storeFiles(cfg.Backup.Dir)
 	n, err := newNode(ctx, set)
 	if err != nil {
 		return nil, err

@@ -16,13 +16,22 @@ import (
 
 func (m *Manifest) check() error {
 	if m.Kind == KindStore {
-		return fmt.Errorf("%w: it is of a whole store", ErrNewer)
+		return m.checkStore()
 	}
 	ofKey := m.Kind == KindKey && m.Key != nil && m.Counts.Vaults == 0 && m.Counts.Keys == 1
 	ofVault := m.Kind == KindVault && m.Key == nil && m.Counts.Vaults == 1
 	switch {
 	case !ofKey && !ofVault, m.Vault == nil, len(m.Tenants) != 1, m.Region == "", m.ID.IsZero(), m.Revision < 0,
 		m.Counts.Keys < 0, m.Counts.Versions < 0, !isTime(m.CreatedAt):
+		return damaged("its manifest contradicts itself")
+	}
+	return nil
+}
+
+func (m *Manifest) checkStore() error {
+	switch {
+	case m.Vault != nil, m.Key != nil, len(m.Tenants) != 0, m.Region != "", !m.WithKeys, m.ID.IsZero(), m.Revision < 0,
+		m.Counts.Vaults < 0, m.Counts.Keys < 0, m.Counts.Versions < 0, !isTime(m.CreatedAt):
 		return damaged("its manifest contradicts itself")
 	}
 	return nil

@@ -16,6 +16,9 @@ var (
 	ErrDamaged = errors.New("the archive is damaged")
 )
 
+// errStore is of what takes the backups of keys and vaults only.
+var errStore = fmt.Errorf("%w: it is of a whole store, which is restored with \"claviger backup restore\"", ErrFormat)
+
 // IsRefusal reports whether err is about the archive's own bytes.
 func IsRefusal(err error) bool {
 	return errors.Is(err, ErrFormat) || errors.Is(err, ErrNewer) || errors.Is(err, ErrKey) || errors.Is(err, ErrDamaged)

@@ -15,7 +15,7 @@ type Kind string
 const (
 	KindKey   Kind = "key"   // one key with its versions
 	KindVault Kind = "vault" // one vault, with or without its keys
-	KindStore Kind = "store" // everything; reserved, no release writes or reads it yet
+	KindStore Kind = "store" // everything; see [NewStoreWriter]
 )
 
 // Manifest says what an archive holds. It stands in the clear at its beginning, for whoever looks
@@ -27,7 +27,7 @@ type Manifest struct {
 	CreatedAt time.Time   `json:"createdAt"` // domain time
 	Revision  int64       `json:"revision"`  // the store's revision that all of it is of
 	Region    keys.Region `json:"region"`    // "" for a store
-	Tenants   []Named     `json:"tenants"`   // whose it is
+	Tenants   []Named     `json:"tenants"`   // whose it is; none of a store
 	Vault     *Named      `json:"vault,omitempty"`
 	Key       *Named      `json:"key,omitempty"`
 	WithKeys  bool        `json:"withKeys"` // false for a vault without its keys; its wrapping key is always there

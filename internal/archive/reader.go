@@ -45,6 +45,9 @@ func NewReader(ctx context.Context, r io.Reader, o Opener) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	if h.manifest.Kind == KindStore {
+		return nil, errStore
+	}
 	key, err := h.unlock(ctx, in, o)
 	if err != nil {
 		return nil, err

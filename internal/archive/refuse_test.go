@@ -219,8 +219,14 @@ func TestManifests(t *testing.T) {
 	}
 	m, _ := sample()
 	m.Kind = KindStore
-	if _, err := ReadHeader(bytes.NewReader(forge(t, m, []byte("stream")))); !errors.Is(err, ErrNewer) {
-		t.Errorf("the archive of a store: %v", err)
+	if _, err := ReadHeader(bytes.NewReader(forge(t, m, []byte("stream")))); !errors.Is(err, ErrDamaged) {
+		t.Errorf("the archive of a store that names a vault: %v", err)
+	}
+	if _, _, err := read(Opener{Root: rootKey(t, 0)}, forge(t, storeManifest(), []byte("stream"))); !errors.Is(err, ErrFormat) {
+		t.Errorf("the archive of a store in place of a vault's: %v", err)
+	}
+	if _, err := NewStoreReader(t.Context(), bytes.NewReader(forge(t, m, nil)), Opener{}); err == nil {
+		t.Error("the archive of a vault is read as that of a store")
 	}
 }
 

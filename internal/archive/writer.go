@@ -16,6 +16,9 @@ type Writer struct {
 // NewWriter begins an archive of what the manifest says, and locks it. Randomness is read from
 // rand. Whoever called it calls Finish in the end, and Wipe in any case.
 func NewWriter(ctx context.Context, w io.Writer, m *Manifest, l Lock, rand io.Reader) (*Writer, error) {
+	if m.Kind == KindStore {
+		return nil, errStore
+	}
 	if err := m.check(); err != nil {
 		return nil, err
 	}

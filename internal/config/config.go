@@ -274,6 +274,9 @@ type Backup struct {
 	// IdentityFile is a file of age's private keys, mode 0600, with which a restore opens backups
 	// to their recipients. Name one for as long as a restore needs it. Default: none.
 	IdentityFile string `toml:"identity_file"`
+	// Dir is the directory that a running server puts backups of the whole store into. Default:
+	// "backups" below [Config.Data].
+	Dir string `toml:"dir"`
 }
 
 // Log is what the server writes to standard error.
@@ -386,14 +389,14 @@ func Decode(r io.Reader, v any) error {
 func (c *Config) resolve(dir string) {
 	for _, p := range []*string{
 		&c.Data, &c.Store.PasswordFile, &c.Seal.File, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.ClientCAFile, &c.Admin.TokenFile, &c.Audit.Dir,
-		&c.Objects.Dir, &c.Objects.CredentialsFile, &c.Objects.CAFile, &c.Server.SpoolDir, &c.Backup.IdentityFile,
+		&c.Objects.Dir, &c.Objects.CredentialsFile, &c.Objects.CAFile, &c.Server.SpoolDir, &c.Backup.IdentityFile, &c.Backup.Dir,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
 	}
 	if c.Data != "" {
-		for name, dir := range map[string]*string{"audit": &c.Audit.Dir, "objects": &c.Objects.Dir, "spool": &c.Server.SpoolDir} {
+		for name, dir := range map[string]*string{"audit": &c.Audit.Dir, "objects": &c.Objects.Dir, "spool": &c.Server.SpoolDir, "backups": &c.Backup.Dir} {
 			if *dir == "" {
 				*dir = filepath.Join(c.Data, name)
 			}

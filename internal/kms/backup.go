@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"claviger/internal/archive"
 	"claviger/internal/keys"
@@ -34,6 +35,8 @@ type BackupConfig struct {
 	Identities archive.Identities
 	// Spool makes the place that a backup is gathered in; nil is in memory.
 	Spool func() (Spool, error)
+	// Store makes the file of a backup of the whole store, made at a time; nil: none is made.
+	Store func(at time.Time) (StoreFile, error)
 	// Software is this release, as manifests tell it.
 	Software string
 }

@@ -107,6 +107,7 @@ type Service struct {
 	endpoints  Endpoints
 	root       seal.Seal // of backups; the hierarchy has its own way to it
 	backup     BackupConfig
+	storeJob   storeJob
 	restores   busy             // vaults and keys whose restore is under way here
 	stageRows  int              // stageRows, but in tests
 	resealRows int              // resealRows, but in tests

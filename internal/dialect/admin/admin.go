@@ -137,6 +137,8 @@ func (a *API) Operations() []dialect.Operation {
 		dialect.Op("ListGrants", "GET "+p+"/grants", "", keys.ReadIdentity, a.grants),
 		dialect.Op("CreateGrant", "POST "+p+"/grants", "", keys.ManageIdentity, a.createGrant),
 		dialect.Op("RemoveGrant", "DELETE "+p+"/grants/{id}", "", keys.ManageIdentity, a.removeGrant),
+		dialect.Op("BackUpStore", "POST "+p+"/store/backup", "", keys.BackupVault, a.backUpStore),
+		dialect.Op("GetStoreBackup", "GET "+p+"/store/backup", "", keys.ReadIdentity, a.storeBackup),
 		dialect.Op("ListAudit", "GET "+p+"/audit", "", keys.ReadAudit, a.audit),
 	}
 }

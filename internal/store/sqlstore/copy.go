@@ -371,15 +371,7 @@ func (c *copying) finish(ctx context.Context) error {
 		if err := c.to.engine.fill(ctx, s, keks, held); err != nil {
 			return err
 		}
-		n, err := s.exec(ctx, "UPDATE feed_head SET rev = $1, events = $2, event_hash = $3 WHERE one = 1 AND rev = 0 AND events = 0",
-			c.head.Revision, c.head.Events, (*hashCol)(&c.head.Hash))
-		if err == nil && n != 1 {
-			err = errHead
-		}
-		if err == nil {
-			_, err = s.exec(ctx, "DELETE FROM settings WHERE name = $1", settingUnfinished)
-		}
-		return err
+		return endUnfinished(ctx, s, c.head)
 	})
 	if err != nil {
 		return fmt.Errorf("finish the copy: %w", err)
@@ -390,8 +382,5 @@ func (c *copying) finish(ctx context.Context) error {
 		}
 	}
 	c.report.Rows += len(held)
-	// The head that the committer knows is the empty store's.
-	r := newRequest(ctx)
-	r.alone = func(*session) error { c.to.committer.abandon(); return nil }
-	return c.to.submit(ctx, r).err
+	return c.to.headMoved(ctx)
 }

@@ -51,8 +51,9 @@ func (s *schema) exists(ctx context.Context, db *sql.DB) (bool, error) {
 	return tables > 0, nil
 }
 
-// migrate brings a schema up to date. A database without one is refused, unless it is fresh.
-func migrate(ctx context.Context, db *sql.DB, s schema, fresh bool) error {
+// migrate brings a schema up to date, or only to the number upTo where that is not 0. A database
+// without one is refused, unless it is fresh.
+func migrate(ctx context.Context, db *sql.DB, s schema, fresh bool, upTo int64) error {
 	texts, err := fs.Sub(migrations, s.dir)
 	if err != nil {
 		return err
@@ -67,6 +68,16 @@ func migrate(ctx context.Context, db *sql.DB, s schema, fresh bool) error {
 		if done, err := admit(ctx, db, &s, known[len(known)-1].Version); done || err != nil {
 			return err
 		}
+	}
+	if upTo != 0 {
+		known := p.ListSources()
+		if newest := known[len(known)-1].Version; upTo > newest {
+			return fmt.Errorf("it is to have schema %d, and this release knows %d: install a newer release", upTo, newest)
+		}
+		if _, err := p.UpTo(ctx, upTo); err != nil {
+			return fmt.Errorf("migrate the database: %w", err)
+		}
+		return nil
 	}
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate the database: %w", err)

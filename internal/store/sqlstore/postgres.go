@@ -45,6 +45,8 @@ type PostgresOptions struct {
 	StatementTimeout time.Duration
 	// Unfinished opens a database too that is only half filled.
 	Unfinished bool
+	// Schema is as in [Options].
+	Schema int64
 	// Log hears of what no caller is told; nil discards.
 	Log *slog.Logger
 }
@@ -166,7 +168,7 @@ func (o *PostgresOptions) prepare(ctx context.Context, db *sql.DB) error {
 	case !there && !o.Create:
 		return fmt.Errorf("it holds none of claviger's tables: %w", fs.ErrNotExist)
 	}
-	return migrate(ctx, db, schema, !there)
+	return migrate(ctx, db, schema, !there || o.Schema != 0, o.Schema)
 }
 
 // postgresEngine is PostgreSQL. One transaction writes at a time, over all processes: it holds

@@ -39,6 +39,9 @@ type Options struct {
 
 	// Unfinished opens a database too that is only half filled.
 	Unfinished bool
+	// Schema, when not 0, is up to which migration the database is brought, and no further: to fill
+	// it with what an older release wrote. Opened again, it is brought up to date.
+	Schema int64
 
 	connect func(dsn string) (driver.Connector, error) // for tests of faults; nil is the driver's own
 }
@@ -140,7 +143,7 @@ func create(ctx context.Context, o *Options, name string) error {
 		return err
 	}
 	// Closing the last connection writes the log into the database and removes it.
-	if err := errors.Join(migrate(ctx, db, sqliteSchema(), true), db.Close()); err != nil {
+	if err := errors.Join(migrate(ctx, db, sqliteSchema(), true, o.Schema), db.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(unfinished, name); err != nil {
@@ -180,7 +183,7 @@ func (s *Store) start(ctx context.Context, o *Options, write, read string) (err 
 		}
 		s.release = anchor.Close
 	}
-	if err := migrate(ctx, writer, sqliteSchema(), s.shared != nil); err != nil {
+	if err := migrate(ctx, writer, sqliteSchema(), s.shared != nil || o.Schema != 0, o.Schema); err != nil {
 		return err
 	}
 	return s.run(ctx, writer, reader, o.Unfinished, o.Log)

@@ -79,3 +79,23 @@ func (s *Store) transactionally(ctx context.Context, fn func(*session) error) er
 	}
 	return s.submit(ctx, r).err
 }
+
+// endUnfinished sets the head of a database that was filled, and takes the mark away.
+func endUnfinished(ctx context.Context, s *session, head store.Head) error {
+	n, err := s.exec(ctx, "UPDATE feed_head SET rev = $1, events = $2, event_hash = $3 WHERE one = 1 AND rev = 0 AND events = 0",
+		head.Revision, head.Events, (*hashCol)(&head.Hash))
+	if err == nil && n != 1 {
+		err = errHead
+	}
+	if err == nil {
+		_, err = s.exec(ctx, "DELETE FROM settings WHERE name = $1", settingUnfinished)
+	}
+	return err
+}
+
+// headMoved makes the committer read the head again.
+func (s *Store) headMoved(ctx context.Context) error {
+	r := newRequest(ctx)
+	r.alone = func(*session) error { s.committer.abandon(); return nil }
+	return s.submit(ctx, r).err
+}
