@@ -305,7 +305,7 @@ func parseRow(b []byte) (table int, row []any, ok bool) {
 			continue
 		}
 		size, n := binary.Uvarint(b)
-		if n <= 0 || size > uint64(len(b)-n) {
+		if n <= 0 || size > uint64(len(b)-n) { //nolint:gosec // n is at most the length of b
 			return 0, nil, false
 		}
 		part := b[n : n+int(size)] //nolint:gosec // at most the length of b

@@ -161,7 +161,7 @@ func TestABackupHoldsNobodyUp(t *testing.T) {
 	}
 	close(file.gate)
 	for state.Running {
-		time.Sleep(time.Millisecond)
+		<-time.After(time.Millisecond)
 		if state, err = w.StoreBackup(t.Context(), w.System("test")); err != nil {
 			t.Fatal(err)
 		}
