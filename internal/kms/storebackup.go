@@ -97,10 +97,6 @@ func (d *storeDump) open(dump *store.Dump) (err error) {
 	return err
 }
 
-func systemAAD(generation int) []byte {
-	return seal.AAD{Purpose: seal.PurposeSystemKEK, Generation: int64(generation)}.Bytes()
-}
-
 func (d *storeDump) take(rows store.Rows) error {
 	for _, row := range rows.Rows {
 		if err := d.archive.Row(rows.Table, row); err != nil {

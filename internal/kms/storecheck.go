@@ -129,7 +129,7 @@ func (v *storeVerifier) Begin(tx store.Tx, tenants []*keys.Tenant) ([]check.Faul
 		if err := seal.CheckRoot(v.root, row.Root); err != nil {
 			return nil, err
 		}
-		kek, err := v.root.Unwrap(v.ctx, row.Sealed, seal.AAD{Purpose: seal.PurposeSystemKEK, Generation: int64(row.Generation)}.Bytes())
+		kek, err := v.root.Unwrap(v.ctx, row.Sealed, systemAAD(row.Generation))
 		if err != nil {
 			return nil, fmt.Errorf("unwrap system KEK with root key %s: %w", v.root.ID(), err)
 		}
