@@ -28,6 +28,7 @@ const OutcomeOK = "ok"
 type Event struct {
 	Time        time.Time         `json:"time"`                   // domain time, kept to the microsecond
 	Request     string            `json:"request,omitempty"`      // request id, as answered to the caller
+	Batch       string            `json:"batch,omitempty"`        // request id of the batch that the call was an item of
 	Dialect     string            `json:"dialect,omitempty"`      // the API that was spoken: "oci", "alibaba", "admin"
 	Operation   string            `json:"operation,omitempty"`    // wire name of the operation
 	Action      keys.Action       `json:"action,omitempty"`       // what it asked for, in no cloud's words
@@ -62,6 +63,7 @@ func (e Event) AppendJSON(b []byte) []byte {
 	b = canonicalTime(e.Time).AppendFormat(b, timeLayout)
 	b = append(b, '"')
 	b = appendText(b, "request", e.Request)
+	b = appendText(b, "batch", e.Batch)
 	b = appendText(b, "dialect", e.Dialect)
 	b = appendText(b, "operation", e.Operation)
 	b = appendText(b, "action", string(e.Action))

@@ -30,6 +30,16 @@ func Coverage(title string, groups []Group) string {
 			fmt.Fprintf(&b, "| `%s` | `%s` | %s |\n", op.Name, op.Route, state)
 		}
 	}
+	var items []string
+	for _, g := range groups {
+		for i := range g.Operations {
+			if op := &g.Operations[i]; op.Batchable() {
+				items = append(items, "`"+op.Name+"`")
+			}
+		}
+	}
+	fmt.Fprintf(&b, "\n## Extension\n\nNot of the cloud: `POST %s` takes up to %d calls in one signed request ([batch](batch.md)). "+
+		"Its items may be %s.\n", BatchPath, MaxItems, strings.Join(items, ", "))
 	return b.String()
 }
 

@@ -87,7 +87,8 @@ type Exchange struct {
 	w          http.ResponseWriter
 	uploads    bool
 	guarded    guarded
-	unrecorded bool // the refusal was counted instead
+	unrecorded bool   // the refusal was counted instead
+	batch      *batch // nil: the request is one call
 }
 
 // Uploads reports whether the body is a file, which is read only once the caller is known.

@@ -50,10 +50,11 @@ type Guard struct {
 	burst time.Duration // in which an empty budget is full again
 	seed  maphash.Seed
 
-	known  [knownPairs]atomic.Uint64 // hashes of (source, credential) that have verified
-	until  atomic.Int64              // when all budgets will be full: before, they are asked; nanoseconds
-	shards [guardShards]shard
-	lane   lane
+	known   [knownPairs]atomic.Uint64 // hashes of (source, credential) that have verified
+	until   atomic.Int64              // when all budgets will be full: before, they are asked; nanoseconds
+	shards  [guardShards]shard
+	lane    lane
+	batches lane
 
 	throttled, unrecorded atomic.Uint64
 }
@@ -96,7 +97,7 @@ func NewGuard(cfg GuardConfig) *Guard {
 	if heavy <= 0 {
 		heavy = max(1, runtime.GOMAXPROCS(0)-1)
 	}
-	g.lane.free = heavy
+	g.lane.free, g.batches.free = heavy, batchesAtOnce
 	return g
 }
 
@@ -273,6 +274,9 @@ func (g *Guard) hash(source netip.Addr, credential string) uint64 {
 	_, _ = h.WriteString(credential)
 	return max(h.Sum64(), 1)
 }
+
+// hashID tells tenants apart.
+func (g *Guard) hashID(id keys.ID) uint64 { return max(maphash.Bytes(g.seed, id[:]), 1) }
 
 // find is the budget of key, or one to be taken for it: what is lost then is what comes back soonest.
 // The caller holds the shard's lock.

@@ -59,11 +59,12 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.Call.Source = p.Guard.begin(x, r)
 	defer x.Left()
 	defer x.Call.End()
+	defer p.endBatch(x)
 	defer x.dropUpload()
 	x.Call.RequestID = p.Wire.RequestID(x)
 	resp, err := p.run(r.Context(), x)
 	if err == nil {
-		err = p.Service.MayAnswer(&x.Call)
+		err = p.mayAnswer(x)
 	}
 	if err == nil {
 		err = p.reply(x, resp)
@@ -80,7 +81,11 @@ func (p *Pipeline) run(ctx context.Context, x *Exchange) (resp any, err error) {
 	if u, ok := p.Wire.(Uploader); ok {
 		x.uploads = u.Uploads(x)
 	}
-	if !x.uploads {
+	batcher, _ := p.Wire.(Batcher)
+	if batcher != nil && batcher.Batches(x) {
+		x.batch = &batch{}
+	}
+	if !x.uploads && x.batch == nil {
 		if x.Body, err = readBody(x.Request, p.Wire.MaxBody()); err != nil {
 			return nil, err
 		}
@@ -98,11 +103,18 @@ func (p *Pipeline) run(ctx context.Context, x *Exchange) (resp any, err error) {
 			return nil, err
 		}
 	}
+	if x.batch != nil {
+		return batcher, p.batched(ctx, x, batcher)
+	}
 	return x.Op.call(ctx, &x.Call, func(req any) error { return p.Wire.Decode(x, req) })
 }
 
 func (p *Pipeline) reply(x *Exchange, resp any) (err error) {
 	defer recovered(&err)
+	if x.batch != nil {
+		p.replyBatch(x, resp.(Batcher))
+		return nil
+	}
 	p.Wire.Reply(x, resp)
 	return nil
 }
@@ -135,7 +147,7 @@ func (p *Pipeline) fail(x *Exchange, err error) {
 	if text := hint(e); text != "" && (p.Hints || p.Service.IsAdmin(x.Call.Who)) {
 		x.Header().Set(HintHeader, headerText(text))
 	}
-	if x.uploads && x.Upload == nil {
+	if x.uploads && x.Upload == nil || x.batch != nil && x.Body == nil {
 		x.Header().Set("Connection", "close") // otherwise net/http waits for a part of what nobody wants
 	}
 	p.Wire.Fail(x, e)

@@ -16,6 +16,7 @@ type Call struct {
 	Dialect   string        // also the key of names, as in keys.Profile
 	Operation string        // the wire name, for audit, metrics and idempotency
 	RequestID string        // as answered to the client
+	Batch     string        // the request id of the batch that the call is an item of; "" where it is none
 	Source    string        // the client's address
 	Region    keys.Region   // the region whose endpoint was called
 	Vault     keys.ID       // the vault whose endpoint was called; zero on a region's endpoint

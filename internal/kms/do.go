@@ -270,7 +270,7 @@ func notFound(err error, noun keys.Type) error {
 // event begins the audit event of a call.
 func (s *Service) event(c *Call, act keys.Action) *audit.Event {
 	ev := &audit.Event{
-		Time: s.clock.Now(), Request: c.RequestID, Dialect: c.Dialect, Operation: c.Operation,
+		Time: s.clock.Now(), Request: c.RequestID, Batch: c.Batch, Dialect: c.Dialect, Operation: c.Operation,
 		Action: act, Source: c.Source, Context: c.Context, Vault: c.Vault,
 	}
 	if !c.Replica.IsZero() {

@@ -6,13 +6,15 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"claviger/internal/dialect"
 )
 
 // Front routes the requests of one region's listener. It looks at the path as it was sent and
 // never redirects: clients sign the path.
 type Front struct {
 	OCI     http.Handler // the vault service, and every path that nobody else has
-	Alibaba http.Handler // the path "/"
+	Alibaba http.Handler // the path "/", and batches
 	Admin   http.Handler // paths below /admin/; nil: not here
 	Health  *Health      // /healthz and /readyz; nil: not here
 	Metrics http.Handler // /metrics; nil: not here
@@ -47,7 +49,7 @@ func (f *Front) route(r *http.Request) http.Handler {
 		return f.Metrics
 	case strings.HasPrefix(p, "/admin/") && f.Admin != nil:
 		return f.Admin
-	case p == "/" || p == "":
+	case p == "/" || p == "" || p == dialect.BatchPath:
 		return f.Alibaba
 	}
 	return f.OCI

@@ -23,6 +23,7 @@ func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
 	in := &exchange{}
 	x.Params = in
 	x.Call.Profile = w.d.profile
+	in.batch = x.Batched()
 	if err := in.read(x); err != nil {
 		in.xml = in.xml || asksXML(x.Request)
 		return err
@@ -50,11 +51,16 @@ func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
 	if err := w.d.service.Seen(ctx, &x.Call, at); err != nil {
 		return err
 	}
+	w.throttle(ctx, x)
+	return nil
+}
+
+// throttle sets what a call of a caller who is known asks before it acts.
+func (w *wire) throttle(ctx context.Context, x *dialect.Exchange) {
 	if limiter, class := w.d.cfg.Limiter, x.Op.Class; limiter != nil && class != "" {
-		tenant := cred.Caller.Tenant
+		tenant := x.Call.Who.Tenant
 		x.Call.Admit = func() error { return limiter.Admit(ctx, tenant, class) }
 	}
-	return nil
 }
 
 // read takes the request apart and finds the format of the answer.
@@ -84,6 +90,9 @@ func (in *exchange) read(x *dialect.Exchange) error {
 	case format != "":
 		return refuse(keys.KindInvalid, codeFormat, "Format", "Format takes JSON or XML")
 	}
+	if in.batch {
+		return in.readBatch(r)
+	}
 	if r.URL.Path != "/" && r.URL.Path != "" {
 		return refuse(keys.KindInvalid, codeNoAction, "path", "every operation is at the path /")
 	}
@@ -108,6 +117,9 @@ func (in *exchange) claim(r *http.Request) (claim, error) {
 
 // route finds the operation.
 func (w *wire) route(x *dialect.Exchange, c *claim) error {
+	if x.Batched() {
+		return w.routeBatch(x, c)
+	}
 	table, known := w.d.byName[c.version]
 	if !known {
 		x.Op = w.d.byName[apiVersion][c.action]

@@ -55,12 +55,13 @@ type Dialect struct {
 	service *kms.Service
 	profile *keys.Profile
 	byName  map[string]map[string]*dialect.Operation // version → name, immutable
-	regions []string                                 // the cloud's ids, sorted
+	batch   dialect.Operation
+	regions []string // the cloud's ids, sorted
 }
 
 // New makes the dialect.
 func New(cfg Config) *Dialect {
-	d := &Dialect{cfg: cfg, service: cfg.Service, profile: Profile(cfg.Quotas), byName: map[string]map[string]*dialect.Operation{}}
+	d := &Dialect{cfg: cfg, service: cfg.Service, profile: Profile(cfg.Quotas), byName: map[string]map[string]*dialect.Operation{}, batch: dialect.BatchOperation()}
 	d.regions = slices.Sorted(maps.Values(cfg.Regions))
 	for version, groups := range map[string][]dialect.Group{apiVersion: d.operations(), stsVersion: d.stsOperations()} {
 		table := map[string]*dialect.Operation{}

@@ -223,6 +223,10 @@ func (c *cloud) sendACS3(t testing.TB, method string, who kmstest.Tenant, action
 
 // headersACS3 signs; change may alter the headers before that.
 func (c *cloud) headersACS3(method string, who kmstest.Tenant, action string, values url.Values, body string, change func(http.Header)) http.Header {
+	return c.headersAt("/", method, who, action, values, body, change)
+}
+
+func (c *cloud) headersAt(path, method string, who kmstest.Tenant, action string, values url.Values, body string, change func(http.Header)) http.Header {
 	hash := sha256.Sum256([]byte(body))
 	h := http.Header{}
 	for name, value := range map[string]string{
@@ -244,7 +248,7 @@ func (c *cloud) headersACS3(method string, who kmstest.Tenant, action string, va
 		}
 	}
 	names := slices.Sorted(maps.Keys(signed))
-	request := method + "\n/\n" + canonical(values) + "\n"
+	request := method + "\n" + path + "\n" + canonical(values) + "\n"
 	for _, name := range names {
 		request += name + ":" + signed[name] + "\n"
 	}

@@ -22,6 +22,7 @@ type claim struct {
 	token     string
 	signature string // as sent: base64 in version 1, hex in ACS3
 	headers   string // ACS3: SignedHeaders as sent; "" means version 1
+	batch     bool   // the body is not there yet
 }
 
 // verify checks the proof against what was received.

@@ -30,6 +30,7 @@ type wire struct {
 // exchange is what one request brought, kept in the pipeline's Exchange.
 type exchange struct {
 	params params
+	batch  bool // it is one: the body is JSON, read only once the caller is known
 	xml    bool // the answer's format
 	dryRun bool
 }

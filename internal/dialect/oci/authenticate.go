@@ -133,10 +133,10 @@ func (s *skew) text() string {
 		at(s.date), at(s.now), at(s.now.Add(-maxSkew)), at(s.now.Add(maxSkew+time.Second)))
 }
 
-// checkContent compares the body with the digest that was signed with it. That of an upload is
-// compared once it is there; see checkUpload.
+// checkContent compares the body with the digest that was signed with it. That of an upload and of
+// a batch is compared once it is there; see checkUpload and CheckBatch.
 func checkContent(x *dialect.Exchange) error {
-	if x.Uploads() {
+	if x.Uploads() || x.Batched() {
 		return nil
 	}
 	return checkDigest(x.Request, sha256.Sum256(x.Body))

@@ -56,7 +56,7 @@ func New(cfg Config) *Dialect {
 	for _, s := range d.sections() {
 		table = append(table, s.operations...)
 	}
-	d.router = newRouter(table)
+	d.router = newRouter(append(table, batchOperation()))
 	if cfg.Consistency == Cloudlike {
 		d.settling = newSettling(cfg.Service.Now, cfg.Seed)
 	}

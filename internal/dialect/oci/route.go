@@ -15,13 +15,15 @@ import (
 type router struct {
 	literal map[string][]*operation // path → operations without parameters
 	pattern map[int][]*operation    // number of segments → operations with parameters
+	named   map[string]*operation
 }
 
 func newRouter(table []operation) *router {
-	rt := &router{literal: map[string][]*operation{}, pattern: map[int][]*operation{}}
+	rt := &router{literal: map[string][]*operation{}, pattern: map[int][]*operation{}, named: map[string]*operation{}}
 	for i := range table {
 		op := &table[i]
 		op.method, op.path, _ = strings.Cut(op.Route, " ")
+		rt.named[op.Name] = op
 		op.segments = strings.Split(op.path[1:], "/")
 		if strings.Contains(op.path, "{") {
 			rt.pattern[len(op.segments)] = append(rt.pattern[len(op.segments)], op)

@@ -96,12 +96,17 @@ func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
 		}
 		return &keys.Error{Kind: keys.KindNotFound, Hint: hint}
 	}
+	w.prepare(ctx, x)
+	return m.op.acceptHeaders(x)
+}
+
+// prepare sets what a call of a caller who is known goes on with.
+func (w *wire) prepare(ctx context.Context, x *dialect.Exchange) {
 	w.d.settling.watch(&x.Call)
 	if l := w.d.cfg.Limiter; l != nil && x.Op.Class != unlimited {
 		tenant, class := x.Call.Who.Tenant, x.Op.Class
 		x.Call.Admit = func() error { return l.Admit(ctx, tenant, class) }
 	}
-	return m.op.acceptHeaders(x)
 }
 
 // acceptHeaders takes the optional headers that the operation documents.
