@@ -53,6 +53,7 @@ func TestFront(t *testing.T) {
 		"GET /unknown":               "oci /unknown",
 		"GET /":                      "alibaba",
 		"POST /?Action=Encrypt":      "alibaba",
+		"POST /claviger/v1/batch":    "alibaba",
 		"GET /admin/v1/keys":         "admin",
 		"GET /admin":                 "oci /admin",
 		"GET /metrics":               "metrics",
