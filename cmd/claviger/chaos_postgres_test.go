@@ -23,7 +23,7 @@ import (
 func chaosOnPostgres(t *testing.T, binary string) {
 	t.Helper()
 	database := pgtest.Start(t)
-	site, first := newNodeSet(t, binary, database.URL("postgres"), 1, `node.lease = "5s"`, `node.margin = "200ms"`, `limits.mode = "off"`)
+	site, first := newNodeSet(t, binary, database.URL("postgres"), 1, `node.lease = "10s"`, `node.margin = "200ms"`, `limits.mode = "off"`)
 	first.stop(t)
 	random := rand.New(rand.NewPCG(chaosSeed(t), 3))
 	crashes := 0

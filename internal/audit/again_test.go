@@ -28,8 +28,14 @@ func TestBeginAgain(t *testing.T) {
 		size    int64
 		tear    int
 	}{
-		{step: "write"}, {step: "write", tear: 20}, {step: "write", tear: 1 << 20}, {step: "write", durable: true},
-		{step: "sync", durable: true}, {step: "sync", size: 1}, {step: "create", size: 1}, {step: "close", size: 1},
+		{step: "write"},
+		{step: "write", tear: 20},
+		{step: "write", tear: 1 << 20},
+		{step: "write", durable: true},
+		{step: "sync", durable: true},
+		{step: "sync", size: 1},
+		{step: "create", size: 1},
+		{step: "close", size: 1},
 		{step: "sync path"},
 	} {
 		name := c.step

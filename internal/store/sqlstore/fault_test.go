@@ -104,8 +104,9 @@ type faultBasis struct {
 	alias  *keys.Alias
 }
 
-func newFaultBasis() *faultBasis {
-	w := &storetest.World{}
+func newFaultBasis() *faultBasis { return newFaultBasisOf(&storetest.World{}) }
+
+func newFaultBasisOf(w *storetest.World) *faultBasis {
 	b := &faultBasis{world: w, tenant: w.Tenant()}
 	b.vault = w.Vault(b.tenant)
 	b.key = w.Key(b.vault)
@@ -122,7 +123,7 @@ func (b *faultBasis) members() []*member {
 	rotated := w.Version(&grown)
 	created, undone := w.Key(b.vault), w.Key(b.vault)
 	token := &store.Token{Principal: w.ID(), Operation: "CreateKeyVersion", Token: "t", ExpiresAt: w.Time()}
-	nonce := &store.Nonce{Hash: [16]byte{7}, ExpiresAt: w.Time()}
+	nonce := &store.Nonce{Hash: [16]byte(w.ID()), ExpiresAt: w.Time()}
 	event := audit.Event{Time: w.Time(), Operation: "CreateKeyVersion", Outcome: audit.OutcomeOK}
 	put := func(tx store.Tx, recs ...store.Record) (err error) {
 		for _, rec := range recs {
