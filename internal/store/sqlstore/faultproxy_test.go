@@ -5,7 +5,6 @@ package sqlstore
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
 	"strings"
@@ -146,5 +145,3 @@ func refusal(code string) []byte {
 	out = append(out, fields...)
 	return append(out, 'Z', 0, 0, 0, 5, 'E')
 }
-
-var errNoStep = errors.New("no step failed")
