@@ -40,9 +40,15 @@ func needsProcesses(t *testing.T) {
 // once, is replaced by changed: a test that passes with such a server could not fail.
 func build(t *testing.T, mutants ...mutant) string {
 	t.Helper()
+	return buildTagged(t, "", mutants...)
+}
+
+// buildTagged is build with a build tag.
+func buildTagged(t *testing.T, tag string, mutants ...mutant) string {
+	t.Helper()
 	dir := t.TempDir()
 	binary := filepath.Join(dir, "claviger")
-	args := []string{"build", "-o", binary}
+	args := []string{"build", "-o", binary, "-tags", tag}
 	if len(mutants) > 0 {
 		args = append(args, "-overlay", overlay(t, dir, mutants))
 	}
@@ -138,7 +144,7 @@ func newServer(t *testing.T) *server {
 }
 
 // spawn starts the process, which is killed when the test ends.
-func (s *server) spawn(t *testing.T, args []string) {
+func (s *server) spawn(t *testing.T, args []string, env ...string) {
 	t.Helper()
 	log, err := os.Create(filepath.Join(s.dir, "log"))
 	if err != nil {
@@ -147,9 +153,9 @@ func (s *server) spawn(t *testing.T, args []string) {
 	defer log.Close()
 	s.cmd = exec.Command(args[0], args[1:]...)
 	s.cmd.Dir = filepath.Join(s.dir, "work")
-	s.cmd.Env = []string{
+	s.cmd.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(s.dir, "home"), "TMPDIR=" + filepath.Join(s.dir, "tmp"),
-	}
+	}, env...)
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := s.cmd.Start(); err != nil {

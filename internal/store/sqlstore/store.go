@@ -99,17 +99,21 @@ func (s *Store) beginView(ctx context.Context) (*session, error) {
 }
 
 // current refuses a view on a database that does not know what this process was told of: one
-// that another has taken over from, and that was not told so.
+// that another has taken over from, and that was not told so. It tells what the view sees and this
+// process was not told of: who reads a change does not find it undone in what is remembered.
 func (s *Store) current(ctx context.Context, session *session) error {
 	if s.fleet == nil {
 		return nil
 	}
 	told := s.committer.herald.since()
 	h, err := loadHead(ctx, session)
-	if err == nil && h.Revision < told {
-		err = errStale
+	switch {
+	case err != nil:
+		return err
+	case h.Revision < told:
+		return errStale
 	}
-	return err
+	return s.committer.herald.follow(ctx, session, h.Revision)
 }
 
 // Update implements [store.Store].
