@@ -33,6 +33,7 @@ func openDatabase(ctx context.Context, cfg *config.Config, how opening, log *slo
 	}
 	o := sqlstore.PostgresOptions{
 		URL: cfg.Store.URL, Create: how.create, Unfinished: how.unfinished, Schema: how.schema, Log: log,
+		AcceptStale:  cfg.Store.AcceptStale,
 		BatchTimeout: cfg.Store.BatchTimeout.Std(), ReopenTimeout: cfg.Store.ReopenTimeout.Std(),
 		IdleTimeout: cfg.Store.IdleTimeout.Std(), StatementTimeout: cfg.Store.StatementTimeout.Std(),
 	}

@@ -31,6 +31,8 @@ import (
 
 type serveCmd struct {
 	Config string `required:"" help:"Configuration of the server." placeholder:"FILE"`
+
+	AcceptStaleRevocation bool `help:"Serve from several database hosts though commits do not wait for a standby: after a failover, what was revoked may be used, and answered changes may be lost."`
 }
 
 // Run serves until it is told to stop.
@@ -39,6 +41,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
+	cfg.Store.AcceptStale = c.AcceptStaleRevocation
 	log := newLogger(a.err, cfg.Log.Format, cfg.Log.Level)
 	undo := &cleanup{}
 	defer func() { err = errors.Join(err, undo.run()) }()
@@ -54,6 +57,9 @@ func (c *serveCmd) Run(a *app) (err error) {
 	log.Info("serving", "version", version(), "data", cfg.Data, "regions", len(cfg.Regions), "admin", cfg.Admin.Listen)
 	if cfg.TLS.CertFile == "" {
 		log.Warn("serving plain HTTP: put a TLS proxy in front, or set [tls]")
+	}
+	if c.AcceptStaleRevocation {
+		log.Warn("serving though a failover of the database may forget what was revoked", "flag", "--accept-stale-revocation")
 	}
 	if n.settings.hsm == kms.SoftwareLabelled {
 		log.Warn("keys of protection level HSM are kept in software, and only labelled HSM", "hsm_keys", cfg.HSMKeys)

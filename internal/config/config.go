@@ -77,6 +77,8 @@ type Store struct {
 	IdleTimeout Duration `toml:"idle_timeout"`
 	// StatementTimeout bounds each reading statement. Default "30s".
 	StatementTimeout Duration `toml:"statement_timeout"`
+	// AcceptStale is not in the file: it is the flag --accept-stale-revocation of `claviger serve`.
+	AcceptStale bool `toml:"-"`
 }
 
 // Node is how a process keeps step with others that share its database. A change that takes

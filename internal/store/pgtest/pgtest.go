@@ -54,14 +54,21 @@ func Find(t testing.TB) string {
 // New makes a cluster with settings added to its configuration, without starting it.
 func New(t testing.TB, settings ...string) *Server {
 	t.Helper()
-	s := &Server{bin: Find(t), Port: freePort(t)}
-	s.account = account(t)
-	s.Dir = filepath.Join(s.home(t), "data")
+	s := fresh(t)
 	s.run(t, "initdb", "--pgdata", s.Dir, "--username", "claviger", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
 	s.Configure(t, append([]string{
 		"listen_addresses = '127.0.0.1'", fmt.Sprintf("port = %d", s.Port), "unix_socket_directories = ''",
 		"shared_buffers = 32MB", "max_connections = 200", "logging_collector = off", "log_min_messages = warning",
 	}, settings...)...)
+	return s
+}
+
+// fresh is a server without a cluster, and with a port of its own.
+func fresh(t testing.TB) *Server {
+	t.Helper()
+	s := &Server{bin: Find(t), Port: freePort(t)}
+	s.account = account(t)
+	s.Dir = filepath.Join(s.home(t), "data")
 	return s
 }
 

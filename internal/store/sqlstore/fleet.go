@@ -7,6 +7,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 // fleet is [store.Fleet] in PostgreSQL. It has connections of its own, which wait for no batch.
 type fleet struct {
 	line
+	strict    bool // renewals count only where commits wait for a standby
 	nonces    *share[store.Nonce, bool]
 	throttles *share[store.Ask, store.Grant]
 }
@@ -53,7 +55,7 @@ func (f *fleet) Renew(ctx context.Context, me store.Node) (head int64, nodes []s
 	}
 	err = f.with(ctx, func(s *session) error {
 		nodes = nil
-		return s.each(ctx, renewNode, args, func(rows *sql.Rows) error {
+		err := s.each(ctx, renewNode, args, func(rows *sql.Rows) error {
 			var n store.Node
 			var name sql.NullString
 			var renewals, watermark, lease sql.NullInt64
@@ -67,11 +69,33 @@ func (f *fleet) Renew(ctx context.Context, me store.Node) (head int64, nodes []s
 			nodes = append(nodes, n)
 			return nil
 		})
+		if err != nil || !f.strict {
+			return err
+		}
+		return synchronous(ctx, s)
 	})
 	if err != nil {
 		return 0, nil, fmt.Errorf("renew the node's lease: %w", err)
 	}
 	return head, nodes, nil
+}
+
+// synchronous refuses a database whose commits do not wait for a standby. It is asked after the
+// commit that must have waited: a server that is told to wait no longer lets those go that do, and
+// says nothing of it.
+func synchronous(ctx context.Context, s *session) error {
+	var names, commit string
+	const text = "SELECT current_setting('synchronous_standby_names'), current_setting('synchronous_commit')"
+	if err := s.one(ctx, text, nil, []any{&names, &commit}); err != nil {
+		return fmt.Errorf("read the settings of replication: %w", err)
+	}
+	if strings.TrimSpace(names) != "" && (commit == "on" || commit == "remote_apply") {
+		return nil
+	}
+	return fmt.Errorf("store.url names several hosts, and the one that takes writes does not wait for a standby "+
+		"(synchronous_standby_names = '%s', synchronous_commit = %s): after a failover answered changes would be lost, and a node that "+
+		"still talks to the old host would not know what is revoked; set synchronous_standby_names on every host and "+
+		"synchronous_commit to on or remote_apply, or start with --accept-stale-revocation", names, commit)
 }
 
 // optionalID scans an id that may be NULL.

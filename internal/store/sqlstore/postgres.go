@@ -47,6 +47,10 @@ type PostgresOptions struct {
 	Unfinished bool
 	// Schema is as in [Options].
 	Schema int64
+	// AcceptStale lets a node renew its lease on a database of several hosts whose commits do not
+	// wait for a standby. A host that another has taken over from may then keep the lease of a
+	// node that reaches no other, while it does not know what is revoked.
+	AcceptStale bool
 	// Log hears of what no caller is told; nil discards.
 	Log *slog.Logger
 }
@@ -119,6 +123,17 @@ func (o *PostgresOptions) config() (*pgx.ConnConfig, error) {
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
+// several reports whether a database is at more than one host: fallbacks are also the same host
+// with other settings of TLS.
+func several(c *pgx.ConnConfig) bool {
+	for _, f := range c.Fallbacks {
+		if f.Host != c.Host || f.Port != c.Port {
+			return true
+		}
+	}
+	return false
+}
+
 // hosts names where the database is, for people.
 func hosts(c *pgx.ConnConfig) string {
 	names := []string{c.Host}
@@ -147,6 +162,7 @@ func (o *PostgresOptions) open(ctx context.Context, config *pgx.ConnConfig) (_ *
 		release: func() error { return nil },
 	}
 	s.fleet = newFleet(s)
+	s.fleet.strict = several(config) && !o.AcceptStale
 	return s, s.run(ctx, writer, reader, o.Unfinished, o.Log)
 }
 
