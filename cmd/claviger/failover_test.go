@@ -78,13 +78,11 @@ func (r *replicas) rebuild(t *testing.T, i int) {
 	r.servers[r.primary].Streams(t, 2)
 }
 
-// TestChaosFailover kills the primary under load. No answered write may be lost, and the nodes go on
+// testFailover kills the primary under load. No answered write may be lost, and the nodes go on
 // without a restart. Once in CLAVIGER_CHAOS_KILLS' twenties; once without it.
-func TestChaosFailover(t *testing.T) {
-	needsProcesses(t)
-	t.Parallel()
+func testFailover(t *testing.T, binary string) {
 	r := newReplicas(t)
-	c := newCluster(t, build(t), []string{r.url(), r.url()})
+	c := newCluster(t, binary, []string{r.url(), r.url()})
 	w := &writers{cluster: c, answered: map[string]string{}}
 	var took []time.Duration
 	for round := range max(1, chaosKills(t)/20) {
@@ -204,11 +202,9 @@ func (w *writers) check(t *testing.T) {
 	}
 }
 
-// TestDeposed leaves a node with a primary that another has taken over from and that is still
+// testDeposed leaves a node with a primary that another has taken over from and that is still
 // alive: it answers nothing that another node has revoked.
-func TestDeposed(t *testing.T) {
-	needsProcesses(t)
-	t.Parallel()
+func testDeposed(t *testing.T, binary string) {
 	r := newReplicas(t)
 	var urls []string
 	var links [2][3]*link
@@ -220,7 +216,7 @@ func TestDeposed(t *testing.T) {
 		}
 		urls = append(urls, r.url(addresses...))
 	}
-	c := newCluster(t, build(t), urls)
+	c := newCluster(t, binary, urls)
 	left, right := c.caller(t, c.members[0], hang), c.caller(t, c.members[1], hang)
 	ctx := t.Context()
 	key := must(t, "create key", left.createKey(ctx, "k", aes256(), "")).text("id")
@@ -298,13 +294,11 @@ func (c *cluster) loosen(t *testing.T, r *replicas, key string) {
 	}
 }
 
-// TestLooseReplication starts nodes on several hosts that do not replicate synchronously.
-func TestLooseReplication(t *testing.T) {
-	needsProcesses(t)
-	t.Parallel()
+// testLoose starts nodes on several hosts that do not replicate synchronously.
+func testLoose(t *testing.T, binary string) {
 	server := pgtest.Start(t)
 	url := fmt.Sprintf("postgres://claviger@127.0.0.1:%d,localhost:%d/postgres?sslmode=disable", server.Port, server.Port)
-	c := newCluster(t, build(t), []string{url}, "--accept-stale-revocation")
+	c := newCluster(t, binary, []string{url}, "--accept-stale-revocation")
 	if out := c.members[0].output(t); !strings.Contains(out, "--accept-stale-revocation") {
 		t.Errorf("the log does not warn of the flag:\n%s", out)
 	}

@@ -307,12 +307,32 @@ func picture(seed uint64) string {
 	return filepath.Join("..", "..", ".cache", fmt.Sprintf("history-%d.html", seed))
 }
 
-// TestChaosLinearizable is the histories' test.
-func TestChaosLinearizable(t *testing.T) {
+// TestChaosNodes is about several nodes on one PostgreSQL.
+func TestChaosNodes(t *testing.T) {
 	needsProcesses(t)
 	t.Parallel()
+	pgtest.Find(t)
+	release, stepped := build(t), buildTagged(t, "faultclock")
+	for name, test := range map[string]func(*testing.T){
+		"Linearizable": func(t *testing.T) { testLinearizable(t, stepped) },
+		"Planted":      testPlanted,
+		"FaultClock":   func(t *testing.T) { testFaultClock(t, release, stepped) },
+		"Failover":     func(t *testing.T) { testFailover(t, release) },
+		"Deposed":      func(t *testing.T) { testDeposed(t, release) },
+		"Loose":        func(t *testing.T) { testLoose(t, release) },
+		"Upgrade":      func(t *testing.T) { testUpgrade(t, release) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
+
+// testLinearizable is the histories' test.
+func testLinearizable(t *testing.T, binary string) {
 	seed := chaosSeed(t)
-	tr := newTrial(t, buildTagged(t, "faultclock"), seed)
+	tr := newTrial(t, binary, seed)
 	faults := allFaults()
 	for i := range max(len(faults), chaosKills(t)) {
 		if i%len(faults) == 0 {
@@ -357,11 +377,9 @@ func (h *history) forget() {
 	h.ops = nil
 }
 
-// TestChaosPlanted takes the lease's check out of the server. The same clients and checker must
+// testPlanted takes the lease's check out of the server. The same clients and checker must
 // find that: while a node is cut off it goes on to use what others take away.
-func TestChaosPlanted(t *testing.T) {
-	needsProcesses(t)
-	t.Parallel()
+func testPlanted(t *testing.T) {
 	seed := chaosSeed(t)
 	tr := newTrial(t, build(t, mutant{
 		"../../internal/kms/fleet.go",
@@ -382,15 +400,13 @@ func TestChaosPlanted(t *testing.T) {
 	}
 }
 
-// TestFaultClock looks for the means to step clocks in the server: a release has none.
-func TestFaultClock(t *testing.T) {
-	needsProcesses(t)
-	t.Parallel()
-	for tag, want := range map[string]bool{"": false, "faultclock": true} {
-		binary := read(t, buildTagged(t, tag))
+// testFaultClock looks for the means to step clocks in the server: a release has none.
+func testFaultClock(t *testing.T, release, stepped string) {
+	for binary, want := range map[string]bool{release: false, stepped: true} {
+		content := read(t, binary)
 		for _, mark := range []string{"CLAVIGER_FAULTCLOCK", "main.clockFaults"} {
-			if got := bytes.Contains(binary, []byte(mark)); got != want {
-				t.Errorf("built with the tag %q the server contains %s: %t, want %t", tag, mark, got, want)
+			if got := bytes.Contains(content, []byte(mark)); got != want {
+				t.Errorf("the server contains %s: %t, want %t", mark, got, want)
 			}
 		}
 	}
