@@ -143,10 +143,18 @@ func (f *fleet) run(ctx context.Context) {
 	}
 }
 
+// findDatabase is what it may take to connect to a database that has moved, or has much to do. A
+// node without a lease takes that time: given up after each lease it might never get there.
+const findDatabase = 5 * time.Second
+
 // turn follows what others changed, and renews the lease when it has something to say or a third
 // of it is over.
 func (f *fleet) turn(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, f.Lease)
+	bound := f.Lease
+	if !f.holds() {
+		bound = max(2*f.Lease, findDatabase)
+	}
+	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	if _, err := f.read(ctx, f.head.Load()); err != nil {
 		return err

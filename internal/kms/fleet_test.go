@@ -80,6 +80,9 @@ func newNodes(t *testing.T, server *pgtest.Server, change ...func(*kms.Config)) 
 	second.Config.Patience = -1
 	second.Store = openShared(t, n.url)
 	second.Config.Store, second.Config.Fleet = second.Store, nodeConfig("second", n.boot[1])
+	for _, f := range change {
+		f(&second.Config)
+	}
 	var err error
 	if second.Service, err = kms.Open(t.Context(), second.Config); err != nil {
 		t.Fatal(err)
@@ -110,6 +113,7 @@ func TestFleet(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
 		"Revocations": testFleetRevocations, "UnderLoad": testFleetUnderLoad, "Silent": testFleetSilent,
 		"Reseal": testFleetReseal, "InFlight": testFleetInFlight, "Lapse": testFleetLapse, "Leave": testFleetLeave, "Abandoned": testFleetAbandoned,
+		"Endpoints": testFleetEndpoints,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -392,6 +396,29 @@ func testFleetAbandoned(t *testing.T, server *pgtest.Server) {
 	n.other.Service.Close() // waits for the work to end
 	if w := readWork(t, n.World, work.Work.ID); w.Status != keys.WorkFailed || len(w.Errors) != 1 {
 		t.Errorf("work that was given up ended once more: %s, %v", w.Status, w.Errors)
+	}
+}
+
+// testFleetEndpoints lets two nodes give away the same endpoints, which neither knows of from the
+// other: every vault gets one of its own.
+func testFleetEndpoints(t *testing.T, server *pgtest.Server) {
+	n := newNodes(t, server, func(c *kms.Config) { c.Endpoints = &endpoints{held: map[string]bool{}, next: 10} })
+	seen := map[string]bool{}
+	for i := range 6 {
+		w := n.World
+		if i >= 3 {
+			w = n.other
+		}
+		must(t, w, func(c *kms.Call) error {
+			v, err := w.CreateVault(t.Context(), c, kms.NewVault{Name: "v", Kind: keys.SharedVault})
+			if err == nil && seen[v.Endpoint] {
+				t.Errorf("the endpoint %s was given away twice", v.Endpoint)
+			}
+			if err == nil {
+				seen[v.Endpoint] = true
+			}
+			return err
+		})
 	}
 }
 

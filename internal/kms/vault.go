@@ -15,13 +15,20 @@ import (
 	"claviger/internal/store"
 )
 
-// CreateVault makes a vault with a KEK and an endpoint of its own.
+// CreateVault makes a vault with a KEK and an endpoint of its own. Where another node has given away
+// the endpoint meanwhile, and this one does not know of it yet, it takes the next.
 func (s *Service) CreateVault(ctx context.Context, c *Call, req NewVault) (*Vault, error) {
-	id, err := keys.NewID(s.rand)
-	if err != nil {
-		return nil, translate(err)
+	const most = 16
+	for try := 1; ; try++ {
+		id, err := keys.NewID(s.rand)
+		if err != nil {
+			return nil, translate(err)
+		}
+		out, err := s.createVault(ctx, c, req, vaultSeed{id: id})
+		if s.fleet == nil || !keys.IsKind(err, keys.KindExists) || try == most {
+			return out, err
+		}
 	}
-	return s.createVault(ctx, c, req, vaultSeed{id: id})
 }
 
 // vaultSeed is what bootstrap and seeding choose about a vault; requests cannot.
