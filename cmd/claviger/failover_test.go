@@ -46,7 +46,7 @@ func (r *replicas) url(addresses ...string) string {
 }
 
 // promote lets the standby take over that has received most, and the other one follow it. The
-// primary must be dead, or stay alone: a standby that follows it would let it go on.
+// primary must be dead, or without standbys: one that follows it would let it go on.
 func (r *replicas) promote(t *testing.T) {
 	t.Helper()
 	next, other := -1, -1

@@ -269,16 +269,16 @@ func listing(model porcupine.Model, ops []porcupine.Operation) string {
 	return text.String()
 }
 
-// versionID is the id in a version's OCID, as ciphertexts have it.
-func versionID(t *testing.T, ocid string) string {
+// recordID is the id in the OCID of a key or version, as ciphertexts and Alibaba's API have it.
+func recordID(t *testing.T, ocid string) string {
 	t.Helper()
 	unique := ocid[strings.LastIndexByte(ocid, '.')+1:]
 	if len(unique) != 60 {
-		t.Fatalf("%q is not the OCID of a version", ocid)
+		t.Fatalf("%q is not the OCID of a key or version", ocid)
 	}
 	id, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(strings.ToUpper(unique[8:34]))
 	if err != nil || len(id) != 16 {
-		t.Fatalf("%q is not the OCID of a version: %v", ocid, err)
+		t.Fatalf("%q is not the OCID of a key or version: %v", ocid, err)
 	}
 	x := hex.EncodeToString(id)
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]

@@ -107,9 +107,8 @@ func (tr *trial) renew(t *testing.T, n int) {
 	for range n {
 		call := tr.history.now()
 		a := c.created(t)
-		k := &sharedKey{name: a.text("id")}
-		tr.history.add(0, call, attempt{key: k.name, what: createCall}, result{version: versionID(t, a.text("currentKeyVersion"))})
-		k.alibaba = c.show(t.Context(), t, k.name).Names["alibaba"]
+		k := &sharedKey{name: a.text("id"), alibaba: recordID(t, a.text("id"))}
+		tr.history.add(0, call, attempt{key: k.name, what: createCall}, result{version: recordID(t, a.text("currentKeyVersion"))})
 		made = append(made, k)
 	}
 	tr.mu.Lock()
@@ -211,12 +210,12 @@ func (tr *trial) choose(k *sharedKey, random *rand.Rand) (attempt, sending, read
 	case n < 61:
 		return attempt{key: k.name, what: rotateCall},
 			func(ctx context.Context, c *caller) answer { return c.createVersion(ctx, k.name, "") },
-			func(t *testing.T, a answer) result { return result{version: versionID(t, a.text("id"))} }
+			func(t *testing.T, a answer) result { return result{version: recordID(t, a.text("id"))} }
 	case n < 75:
 		return attempt{key: k.name, what: lookCall},
 			func(ctx context.Context, c *caller) answer { return c.oci(ctx, http.MethodGet, c.keyURL(k.name), nil) },
 			func(t *testing.T, a answer) result {
-				return result{state: a.text("lifecycleState"), version: versionID(t, a.text("currentKeyVersion"))}
+				return result{state: a.text("lifecycleState"), version: recordID(t, a.text("currentKeyVersion"))}
 			}
 	case n < 130:
 		if ciphertext := k.some(random); ciphertext != "" {
