@@ -43,7 +43,7 @@ type member struct {
 
 // The leases of tests are short: most of what is tested is that they end.
 const (
-	testLease  = 2 * time.Second
+	testLease  = time.Second
 	testMargin = 500 * time.Millisecond
 )
 

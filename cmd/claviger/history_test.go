@@ -50,6 +50,9 @@ const (
 	lookCall     = "look"
 )
 
+// changes reports whether a call changes a key when it is granted.
+func changes(what string) bool { return what != encryptCall && what != decryptCall && what != lookCall }
+
 // result is what an attempt came to.
 type result struct {
 	unknown bool   // no answer, or one that says that it may have been done
@@ -195,8 +198,7 @@ func (h *history) now() int64 { return int64(time.Since(h.began)) }
 func (h *history) add(client int, call int64, a attempt, r result) {
 	op := porcupine.Operation{ClientId: client, Input: a, Call: call, Output: r, Return: h.now()}
 	if r.unknown {
-		switch a.what {
-		case encryptCall, decryptCall, lookCall, createCall:
+		if !changes(a.what) {
 			return
 		}
 		op.Return = 0
@@ -249,9 +251,9 @@ func parts(all []porcupine.Operation) (parts [][]porcupine.Operation) {
 	}
 	for _, op := range all {
 		a, r := op.Input.(attempt), op.Output.(result)
-		changes := !r.refused && a.what != encryptCall && a.what != decryptCall && a.what != lookCall
+		changed := !r.refused && changes(a.what)
 		for p, i := range places {
-			if p.key == a.key && (changes || p.node == a.node) {
+			if p.key == a.key && (changed || p.node == a.node) {
 				parts[i] = append(parts[i], op)
 			}
 		}

@@ -7,12 +7,14 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -69,12 +71,17 @@ type trial struct {
 // sharedKey is a key with the ciphertexts that clients have made with it.
 type sharedKey struct {
 	name, alibaba string
+	lost          atomic.Int64 // changes without an answer: the checker's work doubles with each
 
 	mu          sync.Mutex
 	ciphertexts []string // guarded by mu
 }
 
-const nodesOfTrial = 3
+const (
+	nodesOfTrial  = 3
+	clientsOfNode = 3
+	mostLost      = 6 // changes without an answer, after which a key is only used
+)
 
 func newTrial(t *testing.T, binary string, seed uint64) *trial {
 	t.Helper()
@@ -127,23 +134,28 @@ func (c *caller) created(t *testing.T) (a answer) {
 	return must(t, "create key", a)
 }
 
-// client makes random calls to one node until the context ends.
+// client makes random calls to one node until the context ends. The last of a node's clients makes
+// only such that a node answers from memory: the others wait for the database where that is away.
 func (tr *trial) client(ctx context.Context, t *testing.T, id, node int, random *rand.Rand) {
 	c := tr.caller(t, tr.members[node], 4*testLease)
-	ticker := time.NewTicker(2 * time.Millisecond) // the checker's work grows with the history
+	choose := tr.choose
+	if id > (clientsOfNode-1)*nodesOfTrial {
+		choose = tr.chooseWarm
+	}
+	ticker := time.NewTicker(4 * time.Millisecond) // the checker's work grows with the history
 	defer ticker.Stop()
 	for ctx.Err() == nil {
 		<-ticker.C
 		tr.mu.Lock()
 		k := tr.keys[random.IntN(len(tr.keys))]
 		tr.mu.Unlock()
-		tr.call(ctx, t, c, id, node, k, random)
+		tr.call(ctx, t, c, id, node, k, choose, random)
 	}
 }
 
 // call makes one call and notes it.
-func (tr *trial) call(ctx context.Context, t *testing.T, c *caller, id, node int, k *sharedKey, random *rand.Rand) {
-	a, send, read := tr.choose(k, random)
+func (tr *trial) call(ctx context.Context, t *testing.T, c *caller, id, node int, k *sharedKey, choose choice, random *rand.Rand) {
+	a, send, read := choose(k, random)
 	a.node = node
 	call := tr.history.now()
 	got := send(context.WithoutCancel(ctx), c)
@@ -151,8 +163,13 @@ func (tr *trial) call(ctx context.Context, t *testing.T, c *caller, id, node int
 	switch {
 	case got.ok():
 		r = read(t, got)
+	case errors.Is(got.err, syscall.ECONNREFUSED):
+		return // nobody heard it
 	case got.err != nil, got.status >= http.StatusInternalServerError:
 		r.unknown = true
+		if changes(a.what) {
+			k.lost.Add(1)
+		}
 	default:
 		r.refused = true
 	}
@@ -175,6 +192,7 @@ func stateCode(code string) bool {
 }
 
 type (
+	choice  func(*sharedKey, *rand.Rand) (attempt, sending, reading)
 	sending func(context.Context, *caller) answer
 	reading func(*testing.T, answer) result
 )
@@ -190,7 +208,12 @@ func (tr *trial) choose(k *sharedKey, random *rand.Rand) (attempt, sending, read
 			return c.alibaba(ctx, action, append([]string{"KeyId", k.alibaba}, params...)...)
 		}, nothingRead
 	}
-	switch n := random.IntN(200); {
+	const kinds, uses = 200, 61
+	n := random.IntN(kinds)
+	if k.lost.Load() >= mostLost {
+		n = uses + n%(kinds-uses)
+	}
+	switch {
 	case n < 8:
 		return act(disableCall, "actions/disable")
 	case n < 12:
@@ -207,7 +230,7 @@ func (tr *trial) choose(k *sharedKey, random *rand.Rand) (attempt, sending, read
 		return act(cancelCall, "actions/cancelDeletion")
 	case n < 51:
 		return alibaba(restoreCall, "CancelKeyDeletion")
-	case n < 61:
+	case n < uses:
 		return attempt{key: k.name, what: rotateCall},
 			func(ctx context.Context, c *caller) answer { return c.createVersion(ctx, k.name, "") },
 			func(t *testing.T, a answer) result { return result{version: recordID(t, a.text("id"))} }
@@ -223,6 +246,14 @@ func (tr *trial) choose(k *sharedKey, random *rand.Rand) (attempt, sending, read
 		}
 	}
 	return tr.encrypting(k, random.IntN(2) == 0)
+}
+
+// chooseWarm picks a call that uses the key through OCI's API.
+func (tr *trial) chooseWarm(k *sharedKey, random *rand.Rand) (attempt, sending, reading) {
+	if ciphertext := k.some(random); ciphertext != "" && random.IntN(2) == 0 {
+		return tr.decrypting(k, ciphertext, true)
+	}
+	return tr.encrypting(k, true)
 }
 
 func nothingRead(*testing.T, answer) result { return result{} }
@@ -284,14 +315,14 @@ func (tr *trial) run(t *testing.T, f fault, node int) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
-	for id := range 2 * nodesOfTrial {
+	for id := range clientsOfNode * nodesOfTrial {
 		random := rand.New(rand.NewPCG(tr.random.Uint64(), 0))
 		clients.Go(func() { tr.client(ctx, t, id+1, id%nodesOfTrial, random) })
 	}
 	pause := func(least time.Duration) { <-time.After(least + time.Duration(tr.random.IntN(int(testLease/2)))) }
 	pause(testLease / 4)
 	f.begin(t, tr, node)
-	pause(testLease + testMargin)
+	pause(2*testLease + testMargin) // what others wait for it, and then some
 	f.end(t, tr, node)
 	tr.members[node].serving(t)
 	pause(testLease / 4)
@@ -306,7 +337,7 @@ func (tr *trial) settle(t *testing.T) {
 		for node, m := range tr.members {
 			c := tr.caller(t, m, hang)
 			for range 4 {
-				tr.call(t.Context(), t, c, 10+node, node, k, rand.New(rand.NewPCG(uint64(node), 200)))
+				tr.call(t.Context(), t, c, 10+node, node, k, tr.choose, rand.New(rand.NewPCG(uint64(node), 200)))
 			}
 		}
 	}
