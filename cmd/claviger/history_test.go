@@ -306,16 +306,23 @@ func TestModel(t *testing.T) {
 		"the old version after the new": {[]call{made, {3, 4, attempt{what: rotateCall}, result{version: "b"}}, {5, 6, attempt{what: encryptCall}, result{version: "a"}}}, false},
 		"a rotation without an answer":  {[]call{made, {3, 0, attempt{what: rotateCall}, result{unknown: true}}, {5, 6, attempt{what: encryptCall}, result{version: "b"}}}, true},
 		"there and back": {[]call{
-			made, {3, 0, attempt{what: rotateCall}, result{unknown: true}}, {5, 6, attempt{what: encryptCall}, result{version: "b"}},
+			made,
+			{3, 0, attempt{what: rotateCall}, result{unknown: true}},
+			{5, 6, attempt{what: encryptCall}, result{version: "b"}},
 			{7, 8, attempt{what: encryptCall}, result{version: "a"}},
 		}, false},
 		"cancelled into disabled": {[]call{
-			made, {3, 4, attempt{what: disableCall}, result{}}, {5, 6, attempt{what: scheduleCall}, result{}}, {7, 8, attempt{what: cancelCall}, result{}},
+			made,
+			{3, 4, attempt{what: disableCall}, result{}},
+			{5, 6, attempt{what: scheduleCall}, result{}},
+			{7, 8, attempt{what: cancelCall}, result{}},
 			{9, 10, attempt{what: lookCall}, result{version: "a", state: disabled}},
 		}, true},
 		"opened while scheduled": {[]call{made, {3, 4, attempt{what: scheduleCall}, result{}}, {5, 6, attempt{what: decryptCall}, result{}}}, false},
 		"others see it sooner, while it is under way": {[]call{
-			made, {3, 9, attempt{what: disableCall, node: 2}, result{}}, {4, 5, attempt{what: encryptCall, node: 2}, result{refused: true}},
+			made,
+			{3, 9, attempt{what: disableCall, node: 2}, result{}},
+			{4, 5, attempt{what: encryptCall, node: 2}, result{refused: true}},
 			{6, 7, attempt{what: encryptCall}, result{version: "a"}},
 		}, true},
 		"and not after it": {[]call{

@@ -35,23 +35,35 @@ type fault struct {
 
 func allFaults() []fault {
 	return []fault{
-		{"kill", func(_ *testing.T, tr *trial, i int) { tr.members[i].kill() },
+		{
+			"kill", func(_ *testing.T, tr *trial, i int) { tr.members[i].kill() },
 			func(t *testing.T, tr *trial, i int) {
 				tr.members[i].launch(t)
 				tr.members[i].serving(t)
-			}},
-		{"stop", func(_ *testing.T, tr *trial, i int) { tr.members[i].signal(syscall.SIGSTOP) },
-			func(_ *testing.T, tr *trial, i int) { tr.members[i].signal(syscall.SIGCONT) }},
-		{"cut", func(_ *testing.T, tr *trial, i int) { tr.links[i].sever() },
-			func(_ *testing.T, tr *trial, i int) { tr.links[i].heal() }},
-		{"silence", func(_ *testing.T, tr *trial, i int) { tr.links[i].silence() },
-			func(_ *testing.T, tr *trial, i int) { tr.links[i].heal() }},
-		{"step of the time since boot", func(t *testing.T, tr *trial, i int) { tr.step(t, i, 0, 2*testLease+testMargin) },
-			func(*testing.T, *trial, int) {}},
-		{"step of the wall clock", func(t *testing.T, tr *trial, i int) {
-			tr.step(t, i, time.Minute*time.Duration(1-2*tr.random.IntN(2)), 0)
+			},
 		},
-			func(t *testing.T, tr *trial, i int) { tr.step(t, i, 0, 0) }},
+		{
+			"stop", func(_ *testing.T, tr *trial, i int) { tr.members[i].signal(syscall.SIGSTOP) },
+			func(_ *testing.T, tr *trial, i int) { tr.members[i].signal(syscall.SIGCONT) },
+		},
+		{
+			"cut", func(_ *testing.T, tr *trial, i int) { tr.links[i].sever() },
+			func(_ *testing.T, tr *trial, i int) { tr.links[i].heal() },
+		},
+		{
+			"silence", func(_ *testing.T, tr *trial, i int) { tr.links[i].silence() },
+			func(_ *testing.T, tr *trial, i int) { tr.links[i].heal() },
+		},
+		{
+			"step of the time since boot", func(t *testing.T, tr *trial, i int) { tr.step(t, i, 0, 2*testLease+testMargin) },
+			func(*testing.T, *trial, int) {},
+		},
+		{
+			"step of the wall clock", func(t *testing.T, tr *trial, i int) {
+				tr.step(t, i, time.Minute*time.Duration(1-2*tr.random.IntN(2)), 0)
+			},
+			func(t *testing.T, tr *trial, i int) { tr.step(t, i, 0, 0) },
+		},
 	}
 }
 
