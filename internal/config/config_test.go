@@ -44,6 +44,7 @@ func TestDefaults(t *testing.T) {
 	want.Seal.File = "/etc/claviger/root.key"
 	want.Admin.TokenFile = "/etc/claviger/admin.token"
 	want.Backup.Dir = "/etc/claviger/data/backups"
+	want.Alibaba.Nonces = "memory" // with SQLite
 	want.Audit.Dir, want.Objects.Dir, want.Server.SpoolDir = "/etc/claviger/data/audit", "/etc/claviger/data/objects", "/etc/claviger/data/spool"
 	want.Regions = []Region{{
 		Name: "home", OCI: "us-ashburn-1", Alibaba: "cn-hangzhou", Listen: "0.0.0.0:7443", Advertise: "http://127.0.0.1:7443",
