@@ -87,11 +87,15 @@ listen = "127.0.0.1:%d"
 
 func (s *site) config() string { return filepath.Join(s.dir, "claviger.toml") }
 
+// serve starts the server and waits until it is ready. If it does not become so, it is stopped.
 func (s *site) serve(ctx context.Context, binary string) (err error) {
 	if s.process, err = start(binary, func(string) {}, "serve", "--config", s.config()); err != nil {
 		return err
 	}
-	return s.await(ctx, func() bool { return answers(ctx, "http://"+s.admin+"/readyz") })
+	if err := s.await(ctx, func() bool { return answers(ctx, "http://"+s.admin+"/readyz") }); err != nil {
+		return errors.Join(err, s.stop())
+	}
+	return nil
 }
 
 // answers reports whether a URL answers with a success.
