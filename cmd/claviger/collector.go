@@ -11,7 +11,7 @@ import (
 
 // headroom is how much a server allocates at least, in bytes, before the next garbage collection.
 // What lives is a few megabytes while there are few keys, and Go collects when as much again was
-// allocated: under load hundreds of times a second, at a fifth of the processor.
+// allocated: under load dozens of times a second, at a fifth of the processor.
 const headroom = 32 << 20
 
 // mostPercent bounds the garbage of a heap that is all but empty.
