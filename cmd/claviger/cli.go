@@ -48,6 +48,7 @@ type commands struct {
 	Bench       benchCmd       `cmd:"" help:"Put load on a server of either API and measure how it answers."`
 	Clock       clockCmd       `cmd:"" help:"Show the clock; in dev also move it."`
 	Events      eventsCmd      `cmd:"" help:"Show what is scheduled."`
+	Root        rootCmd        `cmd:"" help:"Replace the root key."`
 	Nodes       nodesCmd       `cmd:"" help:"Show the nodes that share the database."`
 	Store       storeCmd       `cmd:"" help:"Work on a whole database."`
 	Reset       resetCmd       `cmd:"" help:"Take a dev server back to its first state."`

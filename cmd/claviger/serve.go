@@ -25,7 +25,6 @@ import (
 	"claviger/internal/dialect/oci"
 	"claviger/internal/keys"
 	"claviger/internal/kms"
-	"claviger/internal/seal/file"
 	"claviger/internal/server"
 )
 
@@ -119,7 +118,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	if set.vaults, err = serveVaults(cfg, set.server); err != nil {
 		return nil, err
 	}
-	if set.seal, err = file.Open(cfg.Seal.File, rand.Reader); err != nil {
+	if set.seal, err = openSeal(cfg); err != nil {
 		return nil, err
 	}
 	undo.add(set.seal.Close)

@@ -13,7 +13,6 @@ import (
 	"claviger/internal/engine"
 	"claviger/internal/keys"
 	"claviger/internal/kms"
-	"claviger/internal/seal/file"
 )
 
 type storeCmd struct {
@@ -25,7 +24,7 @@ type storeCmd struct {
 // openService opens the service of a server that is not running, or runs on other machines too.
 // Vaults cannot be made with it: it has no endpoints to give.
 func openService(ctx context.Context, path string, cfg *config.Config, log *slog.Logger, undo *cleanup) (*kms.Service, error) {
-	root, err := file.Open(cfg.Seal.File, rand.Reader)
+	root, err := openSeal(cfg)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,7 +11,6 @@ import (
 	"claviger/internal/config"
 	"claviger/internal/keys"
 	"claviger/internal/kms"
-	"claviger/internal/seal/file"
 	"claviger/internal/store/check"
 	"claviger/internal/store/sqlstore"
 )
@@ -57,7 +55,7 @@ func (c *storeVerifyCmd) Run(a *app) (err error) {
 	if err != nil {
 		return usageError{err}
 	}
-	root, err := file.Open(cfg.Seal.File, rand.Reader)
+	root, err := openSeal(cfg)
 	if err != nil {
 		return err
 	}

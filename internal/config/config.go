@@ -279,6 +279,9 @@ type Backup struct {
 	// Dir is the directory that a running server puts backups of the whole store into. Default:
 	// "backups" below [Config.Data].
 	Dir string `toml:"dir"`
+	// RootFile is a retired root key, mode 0600, with which a restore opens backups that were made
+	// under it. Name one for as long as a restore needs it. Default: none.
+	RootFile string `toml:"root_file"`
 }
 
 // Log is what the server writes to standard error.
@@ -391,7 +394,7 @@ func Decode(r io.Reader, v any) error {
 func (c *Config) resolve(dir string) {
 	for _, p := range []*string{
 		&c.Data, &c.Store.PasswordFile, &c.Seal.File, &c.TLS.CertFile, &c.TLS.KeyFile, &c.TLS.ClientCAFile, &c.Admin.TokenFile, &c.Audit.Dir,
-		&c.Objects.Dir, &c.Objects.CredentialsFile, &c.Objects.CAFile, &c.Server.SpoolDir, &c.Backup.IdentityFile, &c.Backup.Dir,
+		&c.Objects.Dir, &c.Objects.CredentialsFile, &c.Objects.CAFile, &c.Server.SpoolDir, &c.Backup.IdentityFile, &c.Backup.Dir, &c.Backup.RootFile,
 	} {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)

@@ -145,3 +145,10 @@ func (s *Service) OpensVersion(ctx context.Context, version keys.ID) error {
 	}
 	return err
 }
+
+// OpensRow opens the material in a version's row.
+func (s *Service) OpensRow(ctx context.Context, v *keys.Version) error {
+	opened, err := s.openMaterial(ctx, v)
+	opened.Wipe()
+	return err
+}

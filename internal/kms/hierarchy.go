@@ -124,6 +124,9 @@ func (h *hierarchy) refresh(ctx context.Context, wall func() time.Time) error {
 	if err != nil {
 		return err
 	}
+	if several, ok := h.root.(interface{ Use(id string) }); ok {
+		several.Use(rec.Root)
+	}
 	h.system.Store(&systemKEK{generation: rec.Generation, kek: kek, sessions: derived})
 	return nil
 }

@@ -60,6 +60,9 @@ func (e *WrongRootError) Error() string {
 // CheckRoot compares the root key that s holds with want, the ID that was stored when the
 // data was sealed. The error is a [*WrongRootError].
 func CheckRoot(s Seal, want string) error {
+	if several, ok := s.(interface{ Holds(id string) bool }); ok && several.Holds(want) {
+		return nil
+	}
 	if have := s.ID(); have != want {
 		return &WrongRootError{Want: want, Have: have}
 	}
