@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -79,7 +80,7 @@ type node struct {
 func newNode(ctx context.Context, set settings) (*node, error) {
 	n := &node{settings: set, vaults: newVaultEndpoints(set.vaults)}
 	n.metrics = server.NewMetrics(version())
-	n.pool = engine.NewPool(rand.Reader, map[keys.Spec]int{keys.RSA2048: 4, keys.RSA3072: 2, keys.RSA4096: 2})
+	n.pool = engine.NewPool(rand.Reader, map[keys.Spec]int{keys.RSA2048: 48, keys.RSA3072: 2, keys.RSA4096: 2})
 	regions, ociNames, alibabaNames := n.regionNames()
 	var err error
 	n.service, err = kms.Open(ctx, kms.Config{
@@ -272,9 +273,21 @@ func (n *node) sweep(ctx context.Context) {
 	}
 }
 
+// settle gives back to the system, once the pool is full, what starting and filling it took.
+func (n *node) settle() func(context.Context) {
+	settled := false
+	return func(context.Context) {
+		if !settled && n.pool.Full() {
+			settled = true
+			debug.FreeOSMemory()
+		}
+	}
+}
+
 // run serves until ctx ends, and then lets what is under way finish for at most grace.
 func (n *node) run(ctx context.Context, grace time.Duration) error {
 	n.server.Every(sweepInterval, n.sweep)
+	n.server.Every(sweepInterval, n.settle())
 	n.server.Every(flushInterval, func(context.Context) { n.guard.Flush(false) })
 	<-ctx.Done()
 	n.health.Stopping()

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"maps"
+	"runtime"
 	"sync"
 
 	"claviger/internal/keys"
@@ -13,7 +14,8 @@ import (
 
 // Pool keeps fresh material ready for specs that are slow to generate, which is RSA. The
 // material is only ever in memory. One background goroutine fills it, one pair at a time,
-// and only while no caller of Generate is generating: it never competes with a request.
+// and only while no caller of Generate is generating: it never competes with a request. While
+// a large stock is more than half used up a second one helps, so that it lasts.
 type Pool struct {
 	rand     io.Reader
 	generate func(io.Reader, keys.Spec) (Material, error)
@@ -26,6 +28,7 @@ type Pool struct {
 	ready   map[keys.Spec][]Material
 	active  map[keys.Spec]bool // asked for once: filled from then on
 	callers int                // generating right now
+	helping bool               // help runs
 	started bool
 	closed  bool
 }
@@ -103,7 +106,48 @@ func (p *Pool) take(spec keys.Spec) (Material, bool) {
 	ready[last] = Material{}
 	p.ready[spec] = ready[:last]
 	p.nudge()
+	if target := p.target[spec]; target >= largeStock && 2*last < target && !p.helping && !p.closed && runtime.GOMAXPROCS(0) > 1 {
+		p.helping = true
+		p.filling.Go(func() { p.help(spec) })
+	}
 	return m, true
+}
+
+// largeStock is from what target on a stock is worth a helper.
+const largeStock = 16
+
+// help fills one spec, beside fill, until half of its stock is there again.
+func (p *Pool) help(spec keys.Spec) {
+	for p.wantsHelp(spec) {
+		m, err := p.generate(p.rand, spec)
+		if err != nil {
+			p.mu.Lock()
+			p.helping = false
+			p.mu.Unlock()
+			return
+		}
+		p.put(spec, m)
+	}
+}
+
+// wantsHelp reports whether help is to go on.
+func (p *Pool) wantsHelp(spec keys.Spec) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.helping = !p.closed && p.callers == 0 && 2*len(p.ready[spec]) < p.target[spec]
+	return p.helping
+}
+
+// Full reports whether there is as much of every spec as there is to be.
+func (p *Pool) Full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for spec := range p.active {
+		if len(p.ready[spec]) < p.target[spec] {
+			return false
+		}
+	}
+	return true
 }
 
 func (p *Pool) release() {

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -241,5 +242,56 @@ func TestPoolRealPair(t *testing.T) {
 	}
 	if _, err := p.Generate(t.Context(), "AES_512"); !errors.Is(err, ErrSpec) {
 		t.Errorf("unserved spec: %v", err)
+	}
+}
+
+// TestPoolHelper takes more than half of a large stock: two fill it from then on, at the same time.
+func TestPoolHelper(t *testing.T) {
+	t.Parallel()
+	if runtime.GOMAXPROCS(0) < 2 {
+		t.Skip("one processor: nobody helps")
+	}
+	const target = largeStock
+	p := NewPool(rand.Reader, map[keys.Spec]int{keys.RSA2048: target})
+	var mu sync.Mutex
+	waiting, running, most := false, 0, 0
+	both := make(chan struct{})
+	p.generate = func(io.Reader, keys.Spec) (Material, error) {
+		mu.Lock()
+		running++
+		most = max(most, running)
+		if waiting && running == 2 {
+			waiting = false
+			close(both)
+		}
+		wait := waiting
+		mu.Unlock()
+		if wait {
+			<-both
+		}
+		mu.Lock()
+		running--
+		mu.Unlock()
+		return Material{Private: secret.New(make([]byte, 8))}, nil
+	}
+	p.Start()
+	for !p.Full() {
+		runtime.Gosched()
+	}
+	mu.Lock()
+	waiting = true
+	mu.Unlock()
+	for range target/2 + 1 {
+		if _, err := p.Generate(t.Context(), keys.RSA2048); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-both
+	for !p.Full() {
+		runtime.Gosched()
+	}
+	p.Close()
+	if most != 2 {
+		t.Errorf("%d generated at once, want 2", most)
 	}
 }

@@ -123,6 +123,7 @@ type Service struct {
 	strictNonces bool // in the store, not in nonces
 
 	tenants  sync.Map // tenantName → keys.ID; names are given for good, and read by data calls
+	names    sync.Map // nameIn → the name; given for good as well
 	guard    *clockGuard
 	held     atomic.Int64 // erasures that the clock guard holds back
 	remains  atomic.Bool  // something was erased since the last scrub
@@ -278,6 +279,7 @@ func (s *Service) Forget(ctx context.Context, change func(context.Context) error
 	s.ring.forget()
 	s.hierarchy.forget()
 	s.tenants.Clear()
+	s.names.Clear()
 	return s.store.View(ctx, s.loadClock)
 }
 

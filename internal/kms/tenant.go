@@ -194,10 +194,28 @@ func (s *Service) TenantByName(ctx context.Context, dialect, name string) (keys.
 // TenantName is a tenant's name in a dialect; "" when it has none.
 func (s *Service) TenantName(ctx context.Context, tenant keys.ID, dialect string) (string, error) {
 	t := &keys.Tenant{ID: tenant}
-	if err := s.store.View(ctx, func(tx store.Tx) error { return tx.Load(t) }); err != nil {
-		return "", translate(notFound(err, keys.TypeTenant))
+	return s.nameOf(ctx, tenant, dialect, keys.TypeTenant, t, &t.Names)
+}
+
+// nameOf is the name in a dialect of a record that, once made, keeps its names. names are the record's
+// once it is loaded.
+func (s *Service) nameOf(ctx context.Context, id keys.ID, dialect string, noun keys.Type, rec store.Record, names *keys.Names) (string, error) {
+	of := nameIn{noun, id, dialect}
+	if name, ok := s.names.Load(of); ok {
+		return name.(string), nil
 	}
-	return t.Names[dialect], nil
+	if err := s.store.View(ctx, func(tx store.Tx) error { return tx.Load(rec) }); err != nil {
+		return "", translate(notFound(err, noun))
+	}
+	s.names.Store(of, (*names)[dialect])
+	return (*names)[dialect], nil
+}
+
+// nameIn says whose name in which dialect.
+type nameIn struct {
+	noun    keys.Type
+	id      keys.ID
+	dialect string
 }
 
 // NewCompartment is the wish for a compartment. A zero ID is chosen at random.
@@ -246,10 +264,7 @@ func (s *Service) CompartmentName(ctx context.Context, tenant, compartment keys.
 		return s.TenantName(ctx, tenant, dialect)
 	}
 	comp := &keys.Compartment{ID: compartment}
-	if err := s.store.View(ctx, func(tx store.Tx) error { return tx.Load(comp) }); err != nil {
-		return "", translate(notFound(err, keys.TypeCompartment))
-	}
-	return comp.Names[dialect], nil
+	return s.nameOf(ctx, compartment, dialect, keys.TypeCompartment, comp, &comp.Names)
 }
 
 // readTenant reads a list that belongs to a tenant.

@@ -135,6 +135,9 @@ func saveToken[T result](tx store.Tx, c *Call, out T, now time.Time) error {
 		Result: encoded, ExpiresAt: now.Add(c.Profile.TokenLife),
 	}
 	rec.Type, rec.ID = out.identity()
+	if err := tx.Put(&rec); !errors.Is(err, store.ErrExists) {
+		return err
+	}
 	if err := tx.Delete(&store.Token{Principal: rec.Principal, Operation: rec.Operation, Token: rec.Token}); err != nil {
 		return err
 	}

@@ -45,8 +45,9 @@ type Store interface {
 	// Update runs fn in a transaction that may be committed together with others (group
 	// commit). When it returns nil the change is durable, the observer has been told and
 	// its wait is over. An error of fn undoes fn's writes only and is returned as it is; a
-	// panic of fn is such an error, and logged. A failed commit fails every transaction of
-	// its group with ErrUnknown. A ctx that ends before fn was started withdraws it, with
+	// panic of fn is such an error, and logged. fn may be run more than once, also because
+	// another of its group failed: only its last run counts, and an error of Put may show in
+	// that alone. A failed commit fails every transaction of its group with ErrUnknown. A ctx that ends before fn was started withdraws it, with
 	// the context's error; after that the transaction goes on and ctx ends only the
 	// waiting, with ErrUnknown. fn runs on a goroutine of the store and must not call
 	// the store. The revision is 0 when fn wrote no record that is announced.

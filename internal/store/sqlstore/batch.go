@@ -72,11 +72,11 @@ func (b *batch) add(t *tx) {
 
 // finish writes all of it, the head last.
 func (b *batch) finish(t *tx) error {
-	if b.head == b.begun {
-		return t.writeTallies(&b.tallies)
-	}
 	if err := t.writeTallies(&b.tallies); err != nil {
 		return err
+	}
+	if b.head == b.begun {
+		return t.flush()
 	}
 	if err := t.writeEvents(b.events); err != nil {
 		return err
@@ -84,7 +84,10 @@ func (b *batch) finish(t *tx) error {
 	if err := t.writeChanges(b.changes); err != nil {
 		return err
 	}
-	return t.moveHead(b.begun, b.head)
+	if err := t.moveHead(b.begun, b.head); err != nil {
+		return err
+	}
+	return t.flush()
 }
 
 // most is how many rows one statement inserts at most.
@@ -121,7 +124,7 @@ func (t *tx) writeEvents(events []eventRow) error {
 			e := &events[i]
 			args = append(args, e.seq, (*hashCol)(&e.hash), e.text)
 		}
-		if _, err := t.exec(t.session.inserting("INSERT INTO events (seq, hash, event)", 3, n), args...); err != nil {
+		if _, err := t.change(int64(n), t.session.inserting("INSERT INTO events (seq, hash, event)", 3, n), args...); err != nil {
 			return fmt.Errorf("record audit event: %w", err)
 		}
 		events = events[n:]
@@ -137,7 +140,7 @@ func (t *tx) writeChanges(changes []changeRow) error {
 			c := &changes[i]
 			args = append(args, c.Revision, c.place, &c.Type, (*idCol)(&c.ID), &c.Name)
 		}
-		if _, err := t.exec(t.session.inserting("INSERT INTO changes (rev, seq, type, id, name)", 5, n), args...); err != nil {
+		if _, err := t.change(int64(n), t.session.inserting("INSERT INTO changes (rev, seq, type, id, name)", 5, n), args...); err != nil {
 			return fmt.Errorf("write change feed: %w", err)
 		}
 		changes = changes[n:]
@@ -147,6 +150,12 @@ func (t *tx) writeChanges(changes []changeRow) error {
 
 // moveHead moves the head from one place, where it must be, to another.
 func (t *tx) moveHead(from, to store.Head) error {
+	if t.putsOff() {
+		if _, err := t.change(1, placeHead, to.Revision, to.Events, (*hashCol)(&to.Hash), from.Revision); err != nil {
+			return fmt.Errorf("move head: %w", err)
+		}
+		return nil
+	}
 	var rev int64
 	err := t.one(advanceHead, []any{to.Revision - from.Revision, to.Events, (*hashCol)(&to.Hash)}, &rev)
 	if err != nil {

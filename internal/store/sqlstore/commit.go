@@ -153,6 +153,7 @@ func (c *committer) transact(ctx context.Context, requests []*request, swift boo
 	}
 	if errors.Is(err, errCareful) {
 		c.memo.clear()
+		c.session.pipeline = nil
 		if _, undone := c.session.exec(ctx, "ROLLBACK"); undone != nil {
 			c.abandon() // the database may have undone it already
 		}
@@ -199,9 +200,9 @@ func (c *committer) applyAll(ctx context.Context, requests []*request, b *batch)
 	if !wrote || b == nil {
 		return head, wrote, nil
 	}
-	t := &tx{ctx: ctx, session: c.session, engine: c.engine, writer: true, dirty: true}
+	t := &tx{ctx: ctx, session: c.session, engine: c.engine, batch: b, writer: true, dirty: true}
 	err := b.finish(t)
-	if err != nil && !errors.Is(t.broken, errHead) && !c.engine.again(t.broken) {
+	if err != nil && !errors.Is(t.broken, errHead) && !c.engine.again(t.broken) && ctx.Err() == nil {
 		c.log.InfoContext(ctx, "run a batch carefully", "transactions", len(requests), "because", err)
 		err = errCareful
 	}
@@ -222,7 +223,7 @@ func (c *committer) apply(ctx context.Context, r *request, b *batch, head *store
 	}
 	t.over = true
 	switch {
-	case errors.Is(t.broken, errHead), c.engine.again(t.broken):
+	case errors.Is(t.broken, errHead), c.engine.again(t.broken), t.broken != nil && ctx.Err() != nil:
 		return false, t.broken
 	case b != nil && (t.broken != nil || r.err != nil && t.wrote):
 		return false, errCareful

@@ -126,7 +126,7 @@ func (t *tx) writeTallies(tallies *[]tally) error {
 		if c.by < 0 {
 			text = subtract
 		}
-		n, err := t.exec(text, &c.kind, (*idCol)(&c.owner), within, &c.spec, max(c.by, -c.by))
+		n, err := t.change(1, text, &c.kind, (*idCol)(&c.owner), within, &c.spec, max(c.by, -c.by))
 		if err != nil {
 			return fmt.Errorf("count: %w", err)
 		}

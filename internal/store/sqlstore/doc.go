@@ -8,13 +8,14 @@
 // # Group commit
 //
 // One goroutine, the committer, has the one connection that writes. It takes what is queued,
-// begins a transaction, runs each function in a savepoint, and commits once. A function that
-// fails or panics undoes its own savepoint; the number it would have had goes to the next. An
+// begins a transaction, runs each function, writes what all of them end with, and commits once.
+// When one fails after it has written, the batch is undone and run again with each function in a
+// savepoint: it then undoes its own, and the number it would have had goes to the next. An
 // error that leaves the connection's state in doubt ends the whole batch: the connection is
 // closed, which undoes everything on it, and a new one reads the head again. Only a failed
 // COMMIT has an unknown outcome. A caller's context ends its waiting and never a batch.
 //
-// The last statement of a transaction moves feed_head, the row with the newest revision and
+// The last statement of a batch moves feed_head, the row with the newest revision and
 // the end of the chain of audit events. A transaction that announces nothing has no revision;
 // one that writes nothing is not even synced.
 //

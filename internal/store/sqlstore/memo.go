@@ -56,6 +56,21 @@ func (m *memo) load(r *row) bool {
 	return ok
 }
 
+// overtaken reports whether it is known that r is no longer of the stored revision.
+func (m *memo) overtaken(r *row) bool {
+	k, ok := m.keyOf(r)
+	if !ok {
+		return false
+	}
+	switch have := m.records[k].(type) {
+	case *keys.Key:
+		return have.Revision != *r.revision
+	case *keys.Vault:
+		return have.Revision != *r.revision
+	}
+	return false
+}
+
 // keep remembers r as it is.
 func (m *memo) keep(r *row) {
 	k, ok := m.keyOf(r)

@@ -193,10 +193,7 @@ func (o *PostgresOptions) prepare(ctx context.Context, db *sql.DB) error {
 type postgresEngine struct{ limit limits }
 
 func (e postgresEngine) begin(ctx context.Context, s *session, head *store.Head) error {
-	if _, err := s.exec(ctx, "BEGIN"); err != nil {
-		return err
-	}
-	return s.one(ctx, readHead+" FOR UPDATE", nil, []any{&head.Revision, &head.Events, (*hashCol)(&head.Hash)})
+	return beginAtHead(ctx, s, head)
 }
 
 func (postgresEngine) view() string { return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" }

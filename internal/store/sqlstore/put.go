@@ -99,7 +99,7 @@ func (t *tx) insertUnrevised(r *row) error {
 	if r.table == settingTable {
 		text = r.table.upsert
 	}
-	n, err := t.exec(text, r.fields...)
+	n, err := t.change(1, text, r.fields...)
 	if err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (t *tx) number(r *row) {
 
 func (t *tx) insert(r *row) error {
 	t.number(r)
-	n, err := t.exec(r.table.insert, r.fields...)
+	n, err := t.change(1, r.table.insert, r.fields...)
 	if err == nil && n == 0 {
 		err = store.ErrExists
 	}
@@ -141,6 +141,9 @@ func (t *tx) update(r *row) (err error) {
 			*r.revision = old
 		}
 	}()
+	if t.putsOff() && t.batch.memo.overtaken(r) {
+		return store.ErrConflict
+	}
 	uncount, err := t.beforeUpdate(r)
 	if err != nil {
 		return err
@@ -174,8 +177,8 @@ func (t *tx) update(r *row) (err error) {
 // replace runs the update. Where a unique value that is taken would end the whole transaction,
 // a savepoint bears it.
 func (t *tx) replace(r *row, args []any) (int64, error) {
-	if !t.engine.abortsOnError() || !r.renamed {
-		return t.exec(r.table.update, args...)
+	if !t.engine.abortsOnError() || !r.renamed || t.putsOff() {
+		return t.change(1, r.table.update, args...)
 	}
 	if _, err := t.exec("SAVEPOINT replacing"); err != nil {
 		return 0, err

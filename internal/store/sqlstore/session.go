@@ -29,6 +29,7 @@ type session struct {
 	most       time.Duration         // how long one statement is waited for; 0: as long as its context lasts
 	statements map[string]*statement // by text
 	inserts    map[insertion]string  // the texts of inserts of many rows
+	pipeline   *pipeline             // what was put off; nil when nothing was
 }
 
 type insertion struct {

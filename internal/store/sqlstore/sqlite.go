@@ -225,7 +225,7 @@ func (o *Options) open(dsn string) (*sql.DB, error) {
 // disk, and freed pages are overwritten. Temporary files would hold sealed bytes: there are none.
 func writeDSN(name string) string {
 	return dsn(location(name)+"?mode=rw", "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(ON)",
-		"foreign_keys(ON)", "cache_size(-16000)")
+		"foreign_keys(ON)", "cache_size(-16000)", "wal_autocheckpoint(4000)")
 }
 
 // dsn adds what every connection has. Pragmas are part of it, so that none can be forgotten.

@@ -95,6 +95,9 @@ func (t *tx) check(err error) error {
 }
 
 func (t *tx) exec(text string, args ...any) (int64, error) {
+	if err := t.flush(); err != nil {
+		return 0, err
+	}
 	n, err := t.session.exec(t.ctx, text, args...)
 	t.wrote = t.wrote || n > 0
 	return n, t.check(err)
@@ -104,11 +107,17 @@ func (t *tx) one(text string, args []any, into ...any) error {
 	if err := t.usable(); err != nil {
 		return err
 	}
+	if err := t.flush(); err != nil {
+		return err
+	}
 	return t.check(t.session.one(t.ctx, text, args, into))
 }
 
 func (t *tx) each(text string, args []any, scan func(*sql.Rows) error) error {
 	if err := t.usable(); err != nil {
+		return err
+	}
+	if err := t.flush(); err != nil {
 		return err
 	}
 	return t.check(t.session.each(t.ctx, text, args, scan))

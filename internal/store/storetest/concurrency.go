@@ -94,8 +94,9 @@ func testContention(t *testing.T, open func(testing.TB) store.Store) {
 				}
 				var v *keys.Version
 				rev, err := s.Update(context.Background(), func(tx store.Tx) error {
-					v = maker.Version(mine)
-					return putAll(tx, v, mine)
+					next := *mine // the function may be run again
+					v = maker.Version(&next)
+					return putAll(tx, v, &next)
 				})
 				switch {
 				case err == nil:
