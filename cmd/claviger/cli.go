@@ -97,7 +97,7 @@ func run(ctx context.Context, args, env []string, std stdio) (code int) {
 		kong.Writers(std.out, std.err),
 		kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.Bind(a),
-		kong.Vars{"operations": operationNames()},
+		commandVars(),
 		kong.Resolvers(kong.ResolverFunc(a.fromEnvironment)),
 		kong.ValueFormatter(withEnvironment),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, NoExpandSubcommands: true}),
@@ -190,3 +190,6 @@ func version() string {
 	}
 	return "devel"
 }
+
+// commandVars are what help texts name and the code decides.
+func commandVars() kong.Vars { return kong.Vars{"operations": operationNames()} }

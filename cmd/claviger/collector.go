@@ -67,7 +67,7 @@ func percentFor(live uint64) int {
 	if live >= headroom {
 		return 100
 	}
-	return int(min(mostPercent, headroom*100/max(live, 1))) //nolint:gosec // G115: at most mostPercent
+	return int(min(mostPercent, headroom*100/max(live, 1)))
 }
 
 func liveBytes() uint64 {

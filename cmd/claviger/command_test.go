@@ -30,7 +30,7 @@ func call(t *testing.T, env []string, args ...string) (code int, out, talk strin
 // flag its twin in the environment.
 func TestEveryCommandHasHelp(t *testing.T) {
 	t.Parallel()
-	parser, err := kong.New(&commands{})
+	parser, err := kong.New(&commands{}, commandVars())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,7 @@ package main
 
 import (
 	"encoding/binary"
-	"math/rand/v2"
+	"math/rand/v2" //nolint:depguard // request ids guard nothing, see [requestIDs]
 )
 
 // requestIDs gives what request ids are made of. They tell requests apart and guard nothing, so

@@ -108,7 +108,7 @@ func (s *scale) starts(t *testing.T, sites ...*site) {
 			p := at.serve(t, s.binary)
 			times = append(times, p.firstAnswer.Seconds()*1000)
 			if s.size.full {
-				time.Sleep(3 * time.Second) // idle is what it is after a while
+				time.Sleep(3 * time.Second) //nolint:forbidigo // idle is what it is after a while
 			}
 			sizes = append(sizes, p.rss(t))
 			p.stop(t)

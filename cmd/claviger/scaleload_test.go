@@ -188,7 +188,7 @@ func (s *scale) pool(t *testing.T, at *site) {
 	n := 3
 	if s.size.full {
 		n = 60 * rate
-		time.Sleep(5 * time.Second) // the server is idle before, as one that has pairs ready
+		time.Sleep(5 * time.Second) //nolint:forbidigo // the server is idle before, as one that has pairs ready
 	}
 	times := make([]float64, n)
 	var group sync.WaitGroup

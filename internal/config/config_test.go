@@ -239,7 +239,7 @@ func keysOf(t reflect.Type) []string {
 		switch {
 		case ft.Kind() == reflect.Struct:
 			out = append(out, keysOf(ft)...)
-		case ft.Kind() != reflect.Map:
+		case ft.Kind() != reflect.Map && f.Tag.Get("toml") != "-":
 			out = append(out, f.Tag.Get("toml"))
 		}
 	}

@@ -289,7 +289,7 @@ func FuzzCanonicalQuery(f *testing.F) {
 		if _, ok := p.get("Signature"); ok {
 			return
 		}
-		r := &http.Request{Method: "GET", Header: http.Header{}, Host: "h"}
+		r := &http.Request{Method: "GET", URL: &url.URL{Path: "/"}, Header: http.Header{}, Host: "h"}
 		canonical := string(canonicalACS3(r, p, "host", "", false))
 		line := strings.Split(canonical, "\n")[2]
 		want := "GET&%2F&" + strings.ReplaceAll(url.QueryEscape(line), "+", "%20")

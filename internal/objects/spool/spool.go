@@ -29,8 +29,8 @@ type Dir struct {
 	used int64 // guarded by mu; bytes of all files
 }
 
-// Open takes a directory, and makes it if it is not there; its parent must be. What an earlier
-// process has left in it is removed. total bounds all files together, in bytes.
+// Open takes a directory, and makes it and what it lies in if they are not there: nothing in it
+// outlives a process. What an earlier process has left in it is removed. total bounds all files together, in bytes.
 func Open(path string, total int64) (*Dir, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, fmt.Errorf("make directory of temporary files: %w", err)

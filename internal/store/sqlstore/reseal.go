@@ -16,6 +16,7 @@ const resealSchema = 24
 const (
 	resealVersion = `UPDATE versions SET sealed = $1, fingerprint = $2, kek_generation = $3
 		WHERE id = $4 AND revision = $5 AND kek_generation < $3 AND state <> 'DELETED'`
+	//nolint:gosec // G101: the text of a statement
 	resealCredential = `UPDATE credentials SET sealed = $1, mac = $2, kek_generation = $3
 		WHERE id = $4 AND revision = $5 AND kek_generation < $3`
 	resealOwner = `UPDATE %s SET kek_generation = $1 WHERE id = $2 AND revision = $3 AND kek_generation < $1`
