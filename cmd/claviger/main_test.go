@@ -23,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"claviger/internal/porttest"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -104,33 +106,13 @@ func readyEnv(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// freePorts sets a variable to the first of n free ports in a row, outside of those that the
-// system gives to whoever asks for any: "free NAME N".
+// freePorts sets a variable to the first of n free ports in a row: "free NAME N".
 func freePorts(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	free := 0
-	// Each script searches at a place of its own.
-	start := len(ts.Name())*131 + os.Getpid()*17
-	for _, c := range ts.Name() + args[0] {
-		start = start*31 + int(c)
-	}
-	for i := range 10_000 {
-		port := 10_000 + (start&0xffffff+i)%10_000
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil || port == 10_000 {
-			free = 0
-		}
-		if err == nil {
-			_ = l.Close()
-			free++
-		}
-		if free == n {
-			ts.Setenv(args[0], strconv.Itoa(port-n+1))
-			return
-		}
-	}
-	ts.Fatalf("there are no %d free ports in a row", n)
+	first, err := porttest.Row(n)
+	ts.Check(err)
+	ts.Setenv(args[0], strconv.Itoa(first))
 }
 
 // httpGet gets a URL and compares the status: "http STATUS URL [TOKEN]". The body becomes the

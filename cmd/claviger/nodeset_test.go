@@ -21,6 +21,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"claviger/internal/porttest"
 )
 
 // nodeSet is a database of serve in PostgreSQL and its nodes, each of which keeps its addresses and
@@ -88,12 +90,11 @@ advertise = "http://%s"
 
 func unusedAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := porttest.Row(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", port)
 }
 
 // begin starts a node and does not wait for it.

@@ -11,7 +11,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"claviger/internal/porttest"
 )
 
 // buildStripped compiles the server as a release is.
@@ -85,14 +86,9 @@ func (s *scale) site(t *testing.T, name string, keys, versions, largest int) *si
 // configure writes the configuration, on ports that are free now.
 func (at *site) configure(t *testing.T) {
 	t.Helper()
-	var ports [3]int
-	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		ports[i] = l.Addr().(*net.TCPAddr).Port
+	port, err := porttest.Row(3)
+	if err != nil {
+		t.Fatal(err)
 	}
 	write(t, filepath.Join(at.dir, "claviger.toml"), fmt.Appendf(nil, `data = "data"
 seal.file = "root.key"
@@ -108,10 +104,10 @@ name = "home"
 oci = "us-ashburn-1"
 alibaba = "cn-hangzhou"
 listen = "127.0.0.1:%d"
-`, ports[0], ports[0], ports[1], ports[2]))
-	at.ready.Admin.Endpoint = "http://127.0.0.1:" + strconv.Itoa(ports[1])
-	at.ready.OCI.VaultEndpoint = "http://127.0.0.1:" + strconv.Itoa(ports[2])
-	at.ready.OCI.ManagementEndpoint = "http://127.0.0.1:" + strconv.Itoa(ports[0])
+`, port, port, port+1, port+2))
+	at.ready.Admin.Endpoint = "http://127.0.0.1:" + strconv.Itoa(port+1)
+	at.ready.OCI.VaultEndpoint = "http://127.0.0.1:" + strconv.Itoa(port+2)
+	at.ready.OCI.ManagementEndpoint = "http://127.0.0.1:" + strconv.Itoa(port)
 	at.ready.OCI.CryptoEndpoint = at.ready.OCI.ManagementEndpoint
 	at.ready.Alibaba.Endpoint = at.ready.OCI.VaultEndpoint
 	at.ready.OCI.PrivateKeyFile = filepath.Join(at.dir, "api.pem")

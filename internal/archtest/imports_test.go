@@ -54,7 +54,7 @@ func rules() map[string]rule {
 		"dialect/admin":     dialect, "dialect/alibaba": dialect, "dialect/oci": dialect,
 		"bench":             {never: []string{"database/sql"}},
 		"benchtest/floor":   {},
-		"benchtest/measure": {ours: []string{"bench"}, theirs: []string{"modernc.org/sqlite"}},
+		"benchtest/measure": {ours: []string{"bench", "porttest"}, theirs: []string{"modernc.org/sqlite"}},
 		"config":            {theirs: []string{"github.com/BurntSushi/toml"}, never: []string{"net/http", "database/sql"}},
 		"server":            {ours: []string{"dialect", "config"}, theirs: []string{"github.com/prometheus/client_golang", "golang.org/x/sync"}, never: []string{"database/sql"}},
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -195,26 +196,24 @@ func (s *Site) Log(t testing.TB) string {
 	return string(text)
 }
 
-// freePorts finds so many ports in a row that nobody listens on, and answers the first.
+// freePorts finds so many ports in a row that nobody listens on, and answers the first. They are
+// below those that Linux gives to whoever asks for any, so that no connection takes one by chance.
 func freePorts(t testing.TB, n int) int {
 	t.Helper()
-	for range 100 {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		first := ln.Addr().(*net.TCPAddr).Port
-		held, free := []net.Listener{ln}, first+n <= 65536
-		for port := first + 1; free && port < first+n; port++ {
-			next, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-			if free = err == nil; free {
-				held = append(held, next)
+	for range 1000 {
+		first := 10_000 + rand.IntN(22_000-n)
+		var held []net.Listener
+		for port := first; port < first+n; port++ {
+			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+			if err != nil {
+				break
 			}
+			held = append(held, l)
 		}
-		for _, ln := range held {
-			ln.Close()
+		for _, l := range held {
+			l.Close()
 		}
-		if free {
+		if len(held) == n {
 			return first
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"claviger/internal/bench"
+	"claviger/internal/porttest"
 )
 
 // pair is a Claviger and a floor that knows its caller and its keys, so that both take the same
@@ -77,7 +78,7 @@ func (p *pair) startFloor(ctx context.Context, binary string) error {
 	if err != nil {
 		return err
 	}
-	ports, err := freePorts(3)
+	ports, err := porttest.Row(3)
 	if err != nil {
 		return err
 	}

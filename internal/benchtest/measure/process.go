@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strings"
@@ -78,29 +77,4 @@ func (p *process) stop() error {
 		return fmt.Errorf("%s: %w\n%s", p.cmd.Path, p.err, p.log)
 	}
 	return nil
-}
-
-// freePorts finds so many ports in a row on which nobody listens, and answers the first.
-func freePorts(n int) (int, error) {
-	for range 100 {
-		first, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return 0, err
-		}
-		port := first.Addr().(*net.TCPAddr).Port
-		held, free := []net.Listener{first}, port+n <= 65536
-		for next := port + 1; free && next < port+n; next++ {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", next))
-			if free = err == nil; free {
-				held = append(held, l)
-			}
-		}
-		for _, l := range held {
-			l.Close()
-		}
-		if free {
-			return port, nil
-		}
-	}
-	return 0, fmt.Errorf("no %d free ports in a row", n)
 }

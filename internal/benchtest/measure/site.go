@@ -23,6 +23,7 @@ import (
 	"time"
 
 	"claviger/internal/bench"
+	"claviger/internal/porttest"
 )
 
 // site is an installation of claviger serve with one tenant and its administrator.
@@ -43,7 +44,7 @@ const vaultPorts = 2
 // newSite makes an installation in a new directory below dir and starts it. A certificate makes it
 // serve TLS.
 func newSite(ctx context.Context, binary, dir, settings string, cert *certificate) (s *site, err error) {
-	ports, err := freePorts(2 + vaultPorts)
+	ports, err := porttest.Row(2 + vaultPorts)
 	if err != nil {
 		return nil, err
 	}

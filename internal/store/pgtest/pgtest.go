@@ -21,6 +21,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"claviger/internal/porttest"
 )
 
 // Server is a running PostgreSQL server.
@@ -128,12 +130,11 @@ func ids(t testing.TB, u *user.User) (uid, gid int) {
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := porttest.Row(1)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // command is one of PostgreSQL's programs, run by the server's account.
