@@ -36,6 +36,14 @@ func TestDegraded(t *testing.T) {
 		t.Parallel()
 		testAuditFull(t, binary)
 	})
+	t.Run("RootGone", func(t *testing.T) {
+		t.Parallel()
+		testRootGone(t, binary)
+	})
+	t.Run("RecordDamaged", func(t *testing.T) {
+		t.Parallel()
+		testRecordDamaged(t, binary)
+	})
 }
 
 // unavailable fails the test unless both clouds' callers were refused as by a service that is away.
