@@ -287,6 +287,7 @@ func (d *devServer) settings(srv *server.Server) settings {
 		virtual: true, hints: true, quotas: quotas, rates: rates,
 		token: d.first.Token, log: d.log, server: srv,
 		guard:  dialect.GuardConfig{Failures: failures},
+		pairs:  map[keys.Spec]int{keys.RSA2048: 2, keys.RSA3072: 1, keys.RSA4096: 1}, // a test does not pay for more than it uses
 		backup: kms.BackupConfig{Software: version()},
 		vaults: server.NewPorts(srv, host, first, last, d.front.Scheme()+"://"+bracketed(d.host)),
 	}

@@ -45,8 +45,9 @@ type settings struct {
 	quotas     bool // the cloud's numbers of keys and aliases hold
 	rates      map[string]float64
 	guard      dialect.GuardConfig
-	consistent oci.Consistency // what OCI clients see of changes
-	chance     uint64          // what is drawn for it
+	pairs      map[keys.Spec]int // RSA key pairs that are kept ready
+	consistent oci.Consistency   // what OCI clients see of changes
+	chance     uint64            // what is drawn for it
 	xmlRoot    alibaba.XMLRoot
 	nonces     int    // how many are kept in memory; 0: the service's default
 	strict     bool   // they are kept in the store instead
@@ -80,7 +81,7 @@ type node struct {
 func newNode(ctx context.Context, set settings) (*node, error) {
 	n := &node{settings: set, vaults: newVaultEndpoints(set.vaults)}
 	n.metrics = server.NewMetrics(version())
-	n.pool = engine.NewPool(rand.Reader, map[keys.Spec]int{keys.RSA2048: 48, keys.RSA3072: 2, keys.RSA4096: 2})
+	n.pool = engine.NewPool(rand.Reader, set.pairs)
 	regions, ociNames, alibabaNames := n.regionNames()
 	var err error
 	n.service, err = kms.Open(ctx, kms.Config{

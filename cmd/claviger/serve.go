@@ -104,8 +104,8 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	rates, quotas := limits(cfg.Limits.Mode, cfg.Limits.Rates)
 	set := settings{
 		mode: "serve", fleet: fleetOf(cfg), regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(), work: cfg.WorkRequests.Std(),
-		patience: patience(cfg.Server),
-		quotas:   quotas, rates: rates, guard: guardOf(cfg), consistent: oci.Consistency(cfg.OCI.Consistency), chance: cfg.OCI.ConsistencySeed,
+		patience: patience(cfg.Server), pairs: map[keys.Spec]int{keys.RSA2048: 48, keys.RSA3072: 2, keys.RSA4096: 2},
+		quotas: quotas, rates: rates, guard: guardOf(cfg), consistent: oci.Consistency(cfg.OCI.Consistency), chance: cfg.OCI.ConsistencySeed,
 		xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), nonces: cfg.Alibaba.NonceCapacity, strict: cfg.Alibaba.Nonces == "strict", token: token, log: log,
 	}
 	tlsConfig, err := serveTLS(cfg, log)
