@@ -326,11 +326,12 @@ func (p *Plan) Created() []string {
 	return out
 }
 
-// deletionDays is the shortest waiting time that both clouds take.
+// deletionDays is the shortest waiting time that Alibaba's API takes.
 const deletionDays = 7
 
-// Close schedules the deletion of the keys that were created, after the shortest time that the API
-// allows. It returns what it could not do.
+// Close schedules the deletion of the keys that were created: after the shortest time in Alibaba's
+// API, after the API's default in OCI's, whose dates go by the server's clock and not by this one.
+// It returns what it could not do.
 func (p *Plan) Close(ctx context.Context) error {
 	var failed error
 	for _, k := range p.created {

@@ -221,7 +221,7 @@ type Alibaba struct {
 	// with store.type = "postgres", else "memory".
 	Nonces string `toml:"nonces"`
 	// NonceCapacity is how many signature nonces are kept in memory, each for 15 minutes. When
-	// it is full, calls are throttled. A million takes about 25 MB. Default 4000000.
+	// it is full, calls are throttled. A million takes 20 to 40 MB. Default 4000000.
 	NonceCapacity int `toml:"nonce_capacity"`
 }
 

@@ -85,7 +85,7 @@ type Config struct {
 	MaxBackup int64
 	// KeyringLimit is the most snapshots kept in memory; 0: 200,000.
 	KeyringLimit int
-	// NonceLimit is the most nonces kept in memory; 0: 4,000,000 (about 100 MB when full).
+	// NonceLimit is the most nonces kept in memory; 0: 4,000,000 (up to 160 MB when full).
 	NonceLimit int
 	// StrictNonces keeps every nonce in the store instead, where all nodes and later runs know it.
 	StrictNonces bool
