@@ -136,7 +136,7 @@ func (x *filler) make(ctx context.Context, parts []fillPart) error {
 	fresh := make([]bool, len(parts))
 	prepare := func(*audit.Event) (err error) {
 		for i := range parts {
-			if fresh[i] = parts[i].key.IsZero(); fresh[i] {
+			if fresh[i] = fresh[i] || parts[i].key.IsZero(); fresh[i] {
 				if parts[i].key, err = keys.NewID(x.s.rand); err != nil {
 					return err
 				}

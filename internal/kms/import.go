@@ -103,7 +103,8 @@ func (s *Service) ImportMaterial(ctx context.Context, c *Call, req ImportMateria
 	var in incoming
 	defer func() { in.material.Private.Wipe() }()
 	prepare := func(ev *audit.Event) error { return s.prepareMaterial(ctx, c, ev, req, &in) }
-	return do(ctx, s, c, keys.ImportMaterial, prepare, func(m *mutation) (*Key, error) {
+	// The transaction seals the material, which must not be wiped before it is over.
+	return do(context.WithoutCancel(ctx), s, c, keys.ImportMaterial, prepare, func(m *mutation) (*Key, error) {
 		at, next, err := m.locateSlot(req.Key, keys.ImportMaterial)
 		if err != nil {
 			return nil, err

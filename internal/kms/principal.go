@@ -320,7 +320,8 @@ func (s *Service) SetCredentialDisabled(ctx context.Context, c *Call, id keys.ID
 		under = parent{kek, row.KEKGeneration}
 		return replaced(err)
 	}
-	_, err := do(ctx, s, c, keys.ManageIdentity, prepare, func(m *mutation) (nothing, error) {
+	// The transaction signs with the KEK, which must not be wiped before it is over.
+	_, err := do(context.WithoutCancel(ctx), s, c, keys.ManageIdentity, prepare, func(m *mutation) (nothing, error) {
 		row, err := m.credential(id)
 		if err != nil {
 			return nothing{}, err

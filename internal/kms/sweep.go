@@ -236,7 +236,7 @@ func (s *Service) perform(ctx context.Context, d *store.Due) error {
 	return fmt.Errorf("unknown kind of event %q", d.Kind)
 }
 
-// apply is one transaction of a scheduled event with its audit event.
+// apply is one transaction of a scheduled event with its audit event. run may be run again.
 func (s *Service) apply(ctx context.Context, c *Call, act keys.Action, run func(*mutation) error) error {
 	_, err := s.store.Update(ctx, func(tx store.Tx) error {
 		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: s.event(c, act)}
@@ -287,7 +287,9 @@ func (m *mutation) erase(k *keys.Key, at time.Time, versions ...*keys.Version) e
 // key stays due until its own row is done. revision 0 erases it as part of its vault.
 func (s *Service) eraseKey(ctx context.Context, c *Call, id keys.ID, revision int64) error {
 	for done := false; !done; {
+		var own int64 // the revision of this erasure's own change of the row
 		err := s.apply(ctx, c, keys.ScheduleKeyDeletion, func(m *mutation) error {
+			done, own = false, m.tx.Revision()
 			k, err := loadKeyView(m.tx, id, m.now)
 			if err != nil {
 				return err
@@ -302,9 +304,7 @@ func (s *Service) eraseKey(ctx context.Context, c *Call, id keys.ID, revision in
 			}
 			row := k.Key
 			if len(rows) > 0 {
-				err := m.erase(&row, k.DeleteAt, rows...)
-				revision = m.tx.Revision() // this erasure's own change of the row
-				return err
+				return m.erase(&row, k.DeleteAt, rows...)
 			}
 			done = true
 			return m.buryKey(&row, k.DeleteAt)
@@ -312,6 +312,7 @@ func (s *Service) eraseKey(ctx context.Context, c *Call, id keys.ID, revision in
 		if err != nil {
 			return err
 		}
+		revision = own
 	}
 	return nil
 }

@@ -78,6 +78,7 @@ func (s *Service) unstageVault(ctx context.Context, id keys.ID, revision int64) 
 	c := s.System("drop-vault")
 	for gone == nil {
 		_, err := s.store.Update(ctx, func(tx store.Tx) error {
+			gone = nil
 			v, err := store.LoadVault(tx, id)
 			if err != nil || v.Revision != revision {
 				return orNotDue(err)
