@@ -3,10 +3,11 @@
 package live
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
@@ -201,7 +202,11 @@ func (s *Site) Log(t testing.TB) string {
 func freePorts(t testing.TB, n int) int {
 	t.Helper()
 	for range 1000 {
-		first := 10_000 + rand.IntN(22_000-n)
+		at, err := rand.Int(rand.Reader, big.NewInt(int64(22_000-n)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := 10_000 + int(at.Int64())
 		var held []net.Listener
 		for port := first; port < first+n; port++ {
 			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
