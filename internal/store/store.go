@@ -80,8 +80,8 @@ type Change struct {
 
 // Observer hears of commits.
 type Observer interface {
-	// Committed is called in the order of revisions, after the commit and before its Update
-	// returns, on the store's own goroutine: it must be quick and must not call the store. A
+	// Committed is called in the order of revisions, for each once, after the commit and before its
+	// Update returns, within the store's own work: it must be quick and must not call the store. A
 	// panic in it ends the process, since what is remembered could no longer be trusted. The
 	// store calls wait, when it is not nil, on the goroutine of the Update, which returns
 	// after it.

@@ -161,6 +161,7 @@ func (c *committer) transact(ctx context.Context, requests []*request, swift boo
 	if err != nil {
 		return err
 	}
+	defer c.herald.committing()()
 	if !wrote {
 		if _, err := c.session.exec(ctx, "ROLLBACK"); err != nil {
 			return fmt.Errorf("end: %w", err)

@@ -25,15 +25,32 @@ type herald struct {
 	mu    sync.Mutex
 	told  int64    // up to which revision, where shared; guarded by mu
 	waits []func() // for calls that hold what changes retired, where shared; guarded by mu
+	early []func() // those of waits that came while this process commits; guarded by mu
+	busy  bool     // this process commits; guarded by mu
 }
 
-// committed tells of a commit of this process.
+// committing says that this process commits, until the answered function is called. A view may see
+// the commit before the committer hears of it, and is then the one that tells of it.
+func (h *herald) committing() (over func()) {
+	set := func(busy bool) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.busy, h.early = busy, nil
+	}
+	set(true)
+	return func() { set(false) }
+}
+
+// committed tells of a commit of this process, unless a view has.
 func (h *herald) committed(changes []store.Change) (wait func()) {
 	if len(changes) == 0 {
 		return nil
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.shared && changes[0].Revision <= h.told {
+		return all(h.early)
+	}
 	h.told = max(h.told, changes[0].Revision)
 	if h.observer == nil {
 		return nil
@@ -73,11 +90,26 @@ func (h *herald) follow(ctx context.Context, s *session, revision int64) error {
 		if len(changes) > 0 && h.observer != nil {
 			if wait := h.observer.Committed(changes); wait != nil {
 				h.waits = append(h.waits, wait)
+				if h.busy {
+					h.early = append(h.early, wait)
+				}
 			}
 		}
 		h.told = min(h.told+followed, revision)
 	}
 	return nil
+}
+
+// all waits for each; nil where there is nothing to wait for.
+func all(waits []func()) func() {
+	if len(waits) == 0 {
+		return nil
+	}
+	return func() {
+		for _, wait := range waits {
+			wait()
+		}
+	}
 }
 
 // since answers up to which revision the observer was told.

@@ -47,7 +47,7 @@ func TestPostgres(t *testing.T) {
 		})
 	})
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
-		"SameSchema": testSameSchema, "Open": testOpen, "Follow": testFollow, "Stopped": testStopped,
+		"SameSchema": testSameSchema, "Open": testOpen, "Follow": testFollow, "SeenFirst": testSeenFirst, "Stopped": testStopped,
 		"Restart": func(t *testing.T, _ *pgtest.Server) { testRestart(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
