@@ -228,19 +228,14 @@ func (c *committer) apply(ctx context.Context, r *request, b *batch, head *store
 		return false, t.broken
 	case b != nil && (t.broken != nil || r.err != nil && t.wrote):
 		return false, errCareful
-	case t.broken != nil && !t.dirty && c.engine.abortsOnError():
+	case t.broken != nil && !t.dirty && (c.engine.abortsOnError() || c.engine.ended(t.broken)):
 		return false, t.broken // there is no savepoint to go back to
 	case !t.dirty:
 		return false, nil
 	case r.err != nil && b != nil:
 		return false, nil // nothing of it was written
 	case r.err != nil:
-		for _, text := range []string{"ROLLBACK TO tx", "RELEASE tx"} {
-			if _, err := c.session.exec(ctx, text); err != nil {
-				return false, fmt.Errorf("undo a transaction: %w, after: %w", err, r.err)
-			}
-		}
-		return false, nil
+		return false, c.undo(ctx, t)
 	}
 	if b != nil {
 		b.add(t)
@@ -252,6 +247,23 @@ func (c *committer) apply(ctx context.Context, r *request, b *batch, head *store
 		r.revision, r.changes = t.revision, t.changes
 	}
 	return true, nil
+}
+
+// undo takes back what one transaction of a careful batch has written. Where that fails, all of the
+// batch is undone, for whatever was wrong with the database in the first place: SQLite ends the
+// whole transaction itself when it has no room, and then knows no savepoint. Whatever else the
+// function answered is not the business of the others in the batch.
+func (c *committer) undo(ctx context.Context, t *tx) error {
+	for _, text := range []string{"ROLLBACK TO tx", "RELEASE tx"} {
+		if _, err := c.session.exec(ctx, text); err != nil {
+			err = fmt.Errorf("undo a transaction: %w", err)
+			if t.broken != nil {
+				err = fmt.Errorf("%w; then: %w", t.broken, err)
+			}
+			return err
+		}
+	}
+	return nil
 }
 
 // call runs a request's function. A panic is its error: the service must go on serving others.

@@ -25,6 +25,9 @@ type engine interface {
 	// abortsOnError reports whether a statement that fails, for a unique value too, ends its
 	// transaction unless it is undone to a savepoint.
 	abortsOnError() bool
+	// ended reports whether a statement that failed with err, be it one that reads, may have
+	// ended the whole transaction, savepoints and all.
+	ended(err error) bool
 	// again reports whether a batch that ended with err had no effect, and may succeed if it
 	// is run again at once.
 	again(err error) bool

@@ -284,6 +284,9 @@ func (postgresEngine) uniqueViolation(err error) bool {
 
 func (postgresEngine) abortsOnError() bool { return true }
 
+// ended: a savepoint outlives every error but the connection's end.
+func (postgresEngine) ended(error) bool { return false }
+
 // again: what a server refuses for another transaction's sake, or because it is going away, had
 // no effect; nor had a batch whose connection broke, since it was not committed yet. A commit
 // that gets no answer is in doubt.

@@ -265,6 +265,14 @@ func (sqliteEngine) commit(ctx context.Context, s *session) error {
 
 func (sqliteEngine) abortsOnError() bool { return false }
 
+// ended: SQLite may undo the whole transaction by itself
+// (https://sqlite.org/lang_transaction.html#response_to_errors_within_a_transaction), and what comes
+// next would stand outside of it.
+func (sqliteEngine) ended(err error) bool {
+	e, ok := errors.AsType[*sqlite.Error](err)
+	return ok && slices.Contains([]int{noMemory, interrupted, inputOutput, full}, e.Code()&0xff)
+}
+
 // again: the write lock is held from the beginning on, so nothing fails for another's sake.
 func (sqliteEngine) again(error) bool { return false }
 
@@ -307,7 +315,9 @@ func (sqliteEngine) empty(ctx context.Context, s *session, tables []*catalogued)
 const (
 	constraintPrimaryKey = 1555
 	constraintUnique     = 2067
+	noMemory             = 7
 	readOnly             = 8
+	interrupted          = 9
 	inputOutput          = 10
 	full                 = 13
 	cannotOpen           = 14

@@ -155,7 +155,7 @@ func (s *Store) submit(ctx context.Context, r *request) answer {
 }
 
 // Scrub implements [store.Store].
-func (s *Store) Scrub(ctx context.Context) error { return s.engine.scrub(ctx, s) }
+func (s *Store) Scrub(ctx context.Context) error { return s.named(s.engine.scrub(ctx, s)) }
 
 // Ping implements [store.Store]. It asks for a connection that reads and for the one that writes.
 func (s *Store) Ping(ctx context.Context) error {
@@ -168,7 +168,7 @@ func (s *Store) Ping(ctx context.Context) error {
 		return err
 	}
 	if a := s.submit(ctx, r); a.err != nil {
-		return fmt.Errorf("ping: %w", a.err)
+		return fmt.Errorf("ping: %w", s.named(a.err))
 	}
 	return nil
 }
