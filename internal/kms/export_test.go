@@ -17,18 +17,45 @@ func (s *Service) ParkLoads(id keys.ID, f func()) { s.ParkLoadsOf(keys.TypeKey, 
 // ParkLoadsOf is ParkLoads for records of any type; the zero id is every record of the type.
 func (s *Service) ParkLoadsOf(t keys.Type, id keys.ID, f func()) {
 	s.ring.beforeInsert = func(k ringKey) {
-		if k.kind == t && (k.id == id || id.IsZero()) {
+		if typeOf(k.kind) == t && (k.id == id || id.IsZero()) {
 			f()
 		}
 	}
 }
 
-// Remembers reports whether the keyring has a snapshot of a record; of its opened material, if
-// t is "material".
-func (s *Service) Remembers(t keys.Type, id keys.ID) bool {
+func typeOf(k ringKind) keys.Type {
+	switch k {
+	case ofVault:
+		return keys.TypeVault
+	case ofKey:
+		return keys.TypeKey
+	case ofVersion:
+		return keys.TypeVersion
+	case ofAlias:
+		return keys.TypeAlias
+	case ofAccessKey, ofRSAKey:
+		return keys.TypeCredential
+	case ofSession, ofKeySession:
+		return keys.TypeSession
+	case ofExternal:
+	}
+	return ""
+}
+
+// Remembers reports whether the keyring has a snapshot of a record.
+func (s *Service) Remembers(t keys.Type, id keys.ID) bool { return s.remembered(t, id) != nil }
+
+// RemembersMaterial reports whether the keyring has a version's material opened.
+func (s *Service) RemembersMaterial(version keys.ID) bool {
+	e := s.remembered(keys.TypeVersion, version)
+	return e != nil && e.value.(*versionSnapshot).material.Load() != nil
+}
+
+func (s *Service) remembered(t keys.Type, id keys.ID) *entry {
+	kind, _ := recordKind(t)
 	s.ring.mu.RLock()
 	defer s.ring.mu.RUnlock()
-	return s.ring.entries[ringKey{kind: t, id: id}] != nil
+	return s.ring.entries[ringKey{kind: kind, id: id}]
 }
 
 // ReadImportToken parses the content of an import token and renders it again.

@@ -164,7 +164,7 @@ func TestMaterialComesAndGoes(t *testing.T) {
 		if row := sealedRow(t, w, in.key); row.Sealed != nil || row.Fingerprint == nil || row.State != keys.PendingImport || version(t, w, in.key, 1).State != keys.PendingImport {
 			t.Errorf("%s: the version without material is %s, with %d sealed bytes", spec, row.State, len(row.Sealed))
 		}
-		if w.Remembers("material", k.Primary) {
+		if w.RemembersMaterial(k.Primary) {
 			t.Errorf("%s: deleted material is still in memory", spec)
 		}
 		want(t, "use after the deletion", opens(t, w, in.key, ct), keys.KindState)

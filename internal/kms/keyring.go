@@ -40,25 +40,76 @@ type keyring struct {
 	beforeInsert func(ringKey)
 }
 
-// ringKey names an entry: by ID, or by name for what requests name by text.
+// ringKey names an entry: by ID, or by name for what requests name by text. There are many of them,
+// each twice in memory.
 type ringKey struct {
-	kind       keys.Type
-	id         keys.ID
-	credential identity.CredentialKind // of a credential, whose name is unique in its kind
-	name       string
+	kind ringKind
+	id   keys.ID
+	name string
 }
 
-// ringMaterial is the kind of a version's opened material.
-const ringMaterial keys.Type = "material"
+// ringKind is what an entry is a snapshot of.
+type ringKind uint8
+
+const (
+	ofVault ringKind = iota
+	ofKey
+	ofVersion
+	ofAlias
+	ofExternal
+	ofAccessKey // a credential, whose name is unique in its kind
+	ofRSAKey
+	ofSession    // of an access key
+	ofKeySession // whose holder signs with a private key
+)
+
+// recordKind is the kind of a record that is named by its ID.
+func recordKind(t keys.Type) (ringKind, bool) {
+	switch t {
+	case keys.TypeVault:
+		return ofVault, true
+	case keys.TypeKey:
+		return ofKey, true
+	case keys.TypeVersion:
+		return ofVersion, true
+	default:
+		return 0, false
+	}
+}
+
+func credentialKind(kind identity.CredentialKind) ringKind {
+	if kind == identity.RSAKey {
+		return ofRSAKey
+	}
+	return ofAccessKey
+}
+
+func sessionKind(kind identity.CredentialKind) ringKind {
+	if kind == identity.RSAKey {
+		return ofKeySession
+	}
+	return ofSession
+}
+
+func (k ringKind) session() bool    { return k == ofSession || k == ofKeySession }
+func (k ringKind) credential() bool { return k == ofAccessKey || k == ofRSAKey }
 
 // entry is one snapshot with the number of calls that hold it.
 type entry struct {
 	ring  *keyring
 	key   ringKey
-	value any           // immutable
-	wipe  func()        // forgets secrets; may be nil
+	value any           // immutable but for what it opens when that is first asked for; wiped, if it is a [wiper]
 	holds atomic.Int64  // negative once retired
-	gone  chan struct{} // closed when retired and held by nobody
+	gone  chan struct{} // closed when retired and held by nobody; made when it is about to retire
+}
+
+// wiper is a snapshot that has secrets to forget.
+type wiper interface{ Wipe() }
+
+func wipe(value any) {
+	if w, ok := value.(wiper); ok {
+		w.Wipe()
+	}
 }
 
 const retired = math.MinInt64 / 2
@@ -85,6 +136,7 @@ func (e *entry) release() {
 // retire is called once, when the entry has left the map. It reports whether a call still
 // holds the entry.
 func (e *entry) retire() (held bool) {
+	e.gone = make(chan struct{})
 	if e.holds.Add(retired) != retired {
 		return true
 	}
@@ -93,9 +145,7 @@ func (e *entry) retire() (held bool) {
 }
 
 func (e *entry) finish() {
-	if e.wipe != nil {
-		e.wipe()
-	}
+	wipe(e.value)
 	close(e.gone)
 }
 
@@ -110,7 +160,7 @@ func newKeyring(limit int) *keyring {
 }
 
 // loader reads a snapshot from the database.
-type loader func(ctx context.Context) (value any, wipe func(), err error)
+type loader func(ctx context.Context) (value any, err error)
 
 // get returns the snapshot named k, held by c until its End.
 func (r *keyring) get(ctx context.Context, c *Call, k ringKey, load loader) (any, error) {
@@ -143,7 +193,7 @@ func (r *keyring) load(ctx context.Context, k ringKey, load loader) (*entry, err
 	r.mu.Lock()
 	r.loads[l] = k
 	r.mu.Unlock()
-	value, wipe, err := load(ctx)
+	value, err := load(ctx)
 	if r.beforeInsert != nil {
 		r.beforeInsert(k)
 	}
@@ -154,12 +204,10 @@ func (r *keyring) load(ctx context.Context, k ringKey, load loader) (*entry, err
 		return nil, err
 	}
 	if l.stale || r.entries[k] != nil {
-		if wipe != nil {
-			wipe()
-		}
+		wipe(value)
 		return nil, nil
 	}
-	e := &entry{ring: r, key: k, value: value, wipe: wipe, gone: make(chan struct{})}
+	e := &entry{ring: r, key: k, value: value}
 	e.holds.Store(1)
 	r.entries[k] = e
 	if len(r.entries) > r.limit {
@@ -225,8 +273,12 @@ func (r *keyring) Unknown(changes []store.Change) { r.retire(changes) }
 
 // settle waits until no call holds a retired snapshot of a record.
 func (r *keyring) settle(t keys.Type, id keys.ID) {
+	kind, ok := recordKind(t)
+	if !ok {
+		return
+	}
 	r.mu.RLock()
-	held := slices.Clone(r.leaving[ringKey{kind: t, id: id}])
+	held := slices.Clone(r.leaving[ringKey{kind: kind, id: id}])
 	r.mu.RUnlock()
 	wait(held)
 }
@@ -264,28 +316,26 @@ func (r *keyring) retire(changes []store.Change) (held []*entry) {
 		switch ch.Type {
 		case keys.TypeKEK:
 			r.changed(ch.ID)
-			held = r.retireOne(ringKey{kind: keys.TypeVault, id: ch.ID}, held)
+			held = r.retireOne(ringKey{kind: ofVault, id: ch.ID}, held)
 			if ch.ID.IsZero() { // sessions are the system KEK's
-				held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeSession }, held)
+				held = r.retireIf(func(k ringKey) bool { return k.kind.session() }, held)
 			}
-		case keys.TypeVault, keys.TypeKey:
-			held = r.retireOne(ringKey{kind: ch.Type, id: ch.ID}, held)
-		case keys.TypeVersion:
-			held = r.retireOne(ringKey{kind: keys.TypeVersion, id: ch.ID}, held)
-			held = r.retireOne(ringKey{kind: ringMaterial, id: ch.ID}, held)
+		case keys.TypeVault, keys.TypeKey, keys.TypeVersion:
+			kind, _ := recordKind(ch.Type)
+			held = r.retireOne(ringKey{kind: kind, id: ch.ID}, held)
 		case keys.TypeAlias:
-			held = r.retireOne(ringKey{kind: keys.TypeAlias, name: ch.Name}, held)
+			held = r.retireOne(ringKey{kind: ofAlias, name: ch.Name}, held)
 		case keys.TypeCredential:
-			for _, kind := range []identity.CredentialKind{identity.RSAKey, identity.AccessKey} {
-				held = r.retireOne(ringKey{kind: keys.TypeCredential, credential: kind, name: ch.Name}, held)
+			for _, kind := range []ringKind{ofRSAKey, ofAccessKey} {
+				held = r.retireOne(ringKey{kind: kind, name: ch.Name}, held)
 			}
 			// A session rests on the credential that asked for it.
-			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeSession }, held)
+			held = r.retireIf(func(k ringKey) bool { return k.kind.session() }, held)
 		case keys.TypePrincipal, keys.TypeBinding:
 			// A snapshot of a credential or session holds its principal's roles. Changes of these are rare.
-			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeCredential || k.kind == keys.TypeSession }, held)
+			held = r.retireIf(func(k ringKey) bool { return k.kind.credential() || k.kind.session() }, held)
 		case keys.TypeGrant:
-			held = r.retireIf(func(k ringKey) bool { return k.kind == keys.TypeKey }, held)
+			held = r.retireIf(func(k ringKey) bool { return k.kind == ofKey }, held)
 		case keys.TypeTenant, keys.TypeCompartment, keys.TypeWork, keys.TypeReplica, keys.TypeSession:
 			// Nothing of the former is remembered (which replica a vault has, the vault says), and
 			// sessions are no records.

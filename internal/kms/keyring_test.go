@@ -250,11 +250,11 @@ func TestWhatIsErasedLeavesTheMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	rotate(t, w, k.ID)
-	if !w.Remembers("material", k.Primary) {
+	if !w.RemembersMaterial(k.Primary) {
 		t.Fatal("the material is not in the keyring: the test shows nothing")
 	}
 	scheduleVersion(t, w, k.ID, k.Primary, 7)
-	if w.Remembers("material", k.Primary) || w.Remembers(keys.TypeVersion, k.Primary) {
+	if w.RemembersMaterial(k.Primary) || w.Remembers(keys.TypeVersion, k.Primary) {
 		t.Error("the keyring still has the version")
 	}
 }

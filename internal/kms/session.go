@@ -126,6 +126,9 @@ type sessionEntry struct {
 	cred    *identity.Credential
 }
 
+// Wipe forgets the secret that the holder signs with.
+func (e *sessionEntry) Wipe() { e.cred.Wipe() }
+
 // AuthenticateSession opens the token of a session that a request names by accessKey, held
 // until the call's End, as [Service.Authenticate] does for lasting credentials. Whether the
 // session's time is over is asked anew by every call. Errors are KindUnauthenticated, their
@@ -166,17 +169,17 @@ func (s *Service) session(ctx context.Context, c *Call, kind identity.Credential
 	open func() (*identity.Session, opener, error),
 ) (*identity.Credential, error) {
 	name := sha256.Sum256([]byte(token))
-	k := ringKey{kind: keys.TypeSession, credential: kind, name: string(name[:])}
-	value, err := s.ring.get(ctx, c, k, func(ctx context.Context) (any, func(), error) {
+	k := ringKey{kind: sessionKind(kind), name: string(name[:])}
+	value, err := s.ring.get(ctx, c, k, func(ctx context.Context) (any, error) {
 		if err := s.refreshSystem(ctx); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		sess, credential, err := open()
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if err := s.inTime(sess); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		var who *identity.Caller
 		err = s.store.View(ctx, func(tx store.Tx) (err error) {
@@ -184,10 +187,10 @@ func (s *Service) session(ctx context.Context, c *Call, kind identity.Credential
 			return err
 		})
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		cred := credential(who)
-		return &sessionEntry{sess, cred}, cred.Wipe, nil
+		return &sessionEntry{sess, cred}, nil
 	})
 	if err != nil {
 		return nil, translate(err)

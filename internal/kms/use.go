@@ -7,7 +7,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
+	"unique"
 
 	"claviger/internal/audit"
 	"claviger/internal/engine"
@@ -25,6 +27,8 @@ type using struct {
 	c   *Call
 	now time.Time
 	ev  *audit.Event
+
+	last *versionSnapshot // that was looked up
 }
 
 // use is the door for data calls: the checks of do against the keyring, and the audit record
@@ -87,31 +91,48 @@ func (u *using) versionFor(at *located, ref VersionRef) (*keys.Version, *engine.
 	if _, err := keys.VersionLifecycle.Step(keys.UseVersion, v.Effective(u.now), keys.Enabled); err != nil {
 		return nil, nil, err
 	}
-	material, err := u.material(v.ID)
+	material, err := u.material(v)
 	return v, material, err
 }
 
-// ringKeyed is a key's snapshot.
-type ringKeyed struct {
+// keySnapshot is a key's.
+type keySnapshot struct {
 	key    *keys.Key
 	grants []*keys.Grant
 }
 
+// versionSnapshot is a version's, with its material once somebody was allowed to use it.
+type versionSnapshot struct {
+	keys.Version
+	material atomic.Pointer[engine.Key]
+}
+
+// Wipe forgets the material.
+func (v *versionSnapshot) Wipe() {
+	if m := v.material.Load(); m != nil {
+		m.Wipe()
+	}
+}
+
 func (u *using) alias(tenant keys.ID, region keys.Region, name string) (keys.ID, error) {
-	k := ringKey{kind: keys.TypeAlias, name: store.AliasName(tenant, region, name)}
+	k := ringKey{kind: ofAlias, name: store.AliasName(tenant, region, name)}
 	return fromRing(u, k, func(tx store.Tx) (keys.ID, error) { return txLookup{tx}.alias(tenant, region, name) })
 }
 
 // external is remembered for good: such a name is never given to anything else.
 func (u *using) external(dialect string, t keys.Type, tenant keys.ID, region keys.Region, name string) (keys.ID, error) {
-	k := ringKey{kind: "external", id: tenant, name: dialect + " " + string(t) + " " + string(region) + " " + name}
+	k := ringKey{kind: ofExternal, id: tenant, name: dialect + " " + string(t) + " " + string(region) + " " + name}
 	return fromRing(u, k, func(tx store.Tx) (keys.ID, error) { return txLookup{tx}.external(dialect, t, tenant, region, name) })
 }
 
 func (u *using) key(id keys.ID) (*keys.Key, []*keys.Grant, error) {
-	rk, err := fromRing(u, ringKey{kind: keys.TypeKey, id: id}, func(tx store.Tx) (*ringKeyed, error) {
+	rk, err := fromRing(u, ringKey{kind: ofKey, id: id}, func(tx store.Tx) (*keySnapshot, error) {
 		k, grants, err := txLookup{tx}.key(id)
-		return &ringKeyed{k, grants}, err
+		if err == nil {
+			k.Region, k.Spec, k.Origin = shared(k.Region), shared(k.Spec), shared(k.Origin)
+			k.Protection, k.State, k.Before = shared(k.Protection), shared(k.State), shared(k.Before)
+		}
+		return &keySnapshot{k, grants}, err
 	})
 	if err != nil {
 		return nil, nil, err
@@ -119,34 +140,61 @@ func (u *using) key(id keys.ID) (*keys.Key, []*keys.Grant, error) {
 	return rk.key, rk.grants, nil
 }
 
+// shared is a text that many snapshots have, once in memory.
+func shared[T ~string](text T) T { return T(unique.Make(string(text)).Value()) }
+
 func (u *using) vault(id keys.ID) (*keys.Vault, error) {
-	return fromRing(u, ringKey{kind: keys.TypeVault, id: id}, func(tx store.Tx) (*keys.Vault, error) { return store.LoadVault(tx, id) })
+	return fromRing(u, ringKey{kind: ofVault, id: id}, func(tx store.Tx) (*keys.Vault, error) { return store.LoadVault(tx, id) })
 }
 
 // version is without its material: whoever names a version has not yet been asked whether it
 // is theirs.
 func (u *using) version(id keys.ID) (*keys.Version, error) {
-	return fromRing(u, ringKey{kind: keys.TypeVersion, id: id}, func(tx store.Tx) (*keys.Version, error) {
-		v, err := txLookup{tx}.version(id)
-		if err == nil {
-			v.Sealed, v.Fingerprint = nil, nil
-		}
-		return v, err
-	})
-}
-
-func (u *using) material(version keys.ID) (*engine.Key, error) {
-	value, err := u.s.ring.get(u.ctx, u.c, ringKey{kind: ringMaterial, id: version}, func(ctx context.Context) (any, func(), error) {
-		material, err := u.s.loadMaterial(ctx, version)
-		if err != nil {
-			return nil, nil, err
-		}
-		return material, material.Wipe, nil
-	})
+	v, err := u.versionSnapshot(id)
 	if err != nil {
 		return nil, err
 	}
-	return value.(*engine.Key), nil
+	return &v.Version, nil
+}
+
+func (u *using) versionSnapshot(id keys.ID) (*versionSnapshot, error) {
+	if v := u.last; v != nil && v.ID == id {
+		return v, nil
+	}
+	v, err := fromRing(u, ringKey{kind: ofVersion, id: id}, func(tx store.Tx) (*versionSnapshot, error) {
+		v, err := txLookup{tx}.version(id)
+		if err != nil {
+			return nil, err
+		}
+		v.Sealed, v.Fingerprint = nil, nil
+		v.Region, v.State, v.Origin = shared(v.Region), shared(v.State), shared(v.Origin)
+		return &versionSnapshot{Version: *v}, nil
+	})
+	if err == nil {
+		u.last = v
+	}
+	return v, err
+}
+
+// material is a version's opened material. The call holds the snapshot that it belongs to: while it
+// is read, a change retires that snapshot, and waits for the call.
+func (u *using) material(of *keys.Version) (*engine.Key, error) {
+	v, err := u.versionSnapshot(of.ID)
+	if err != nil {
+		return nil, err
+	}
+	if m := v.material.Load(); m != nil {
+		return m, nil
+	}
+	m, err := u.s.loadMaterial(u.ctx, v.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !v.material.CompareAndSwap(nil, m) {
+		m.Wipe()
+		m = v.material.Load()
+	}
+	return m, nil
 }
 
 // loadMaterial opens a version's material. Whether the public key beside it is still the one
@@ -200,13 +248,13 @@ func (s *Service) openVersion(ctx context.Context, version keys.ID) (v *keys.Ver
 }
 
 func fromRing[T any](u *using, k ringKey, read func(store.Tx) (T, error)) (T, error) {
-	value, err := u.s.ring.get(u.ctx, u.c, k, func(ctx context.Context) (any, func(), error) {
+	value, err := u.s.ring.get(u.ctx, u.c, k, func(ctx context.Context) (any, error) {
 		var out T
 		err := u.s.store.View(ctx, func(tx store.Tx) (err error) {
 			out, err = read(tx)
 			return err
 		})
-		return out, nil, err
+		return out, err
 	})
 	if err != nil {
 		var none T
@@ -218,12 +266,8 @@ func fromRing[T any](u *using, k ringKey, read func(store.Tx) (T, error)) (T, er
 // Authenticate finds the credential that a request names, held until the call's End. The
 // dialect verifies with it and only then sets the call's Who. An unknown name is KindUnauthenticated.
 func (s *Service) Authenticate(ctx context.Context, c *Call, kind identity.CredentialKind, name string) (*identity.Credential, error) {
-	value, err := s.ring.get(ctx, c, ringKey{kind: keys.TypeCredential, credential: kind, name: name}, func(ctx context.Context) (any, func(), error) {
-		cred, err := s.loadCredential(ctx, kind, name)
-		if err != nil {
-			return nil, nil, err
-		}
-		return cred, cred.Wipe, nil
+	value, err := s.ring.get(ctx, c, ringKey{kind: credentialKind(kind), name: name}, func(ctx context.Context) (any, error) {
+		return s.loadCredential(ctx, kind, name)
 	})
 	if err != nil {
 		if err = notFound(err, keys.TypeCredential); keys.IsKind(err, keys.KindNotFound) {
