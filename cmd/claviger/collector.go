@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
@@ -74,4 +75,59 @@ func liveBytes() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
+}
+
+// Memory is given back to the system when the process has allocated less than calmRate bytes a second
+// for calmLooks seconds, if enough of it lies unused: leastSpare, and an eighth of what lives, since
+// giving back collects all of that. By itself the runtime keeps what the next collection may need.
+const (
+	calmRate   = 1 << 20
+	calmLooks  = 3
+	leastSpare = 4 << 20
+	restLooks  = 30 // between one time and the next
+)
+
+// spare gives unused memory back to the system while there is little to do. look is called every second.
+type spare struct {
+	sample func() heapSample
+	free   func() // as debug.FreeOSMemory
+
+	before uint64 // what was allocated until the last look
+	calm   int    // looks in a row that found little allocated since the one before
+	rest   int    // looks until memory may be given back again
+}
+
+// heapSample is the heap at one moment, in bytes.
+type heapSample struct {
+	allocated uint64 // since the process began
+	live      uint64 // in use as of the last collection
+	held      uint64 // in use, garbage, or free and not given back
+}
+
+func newSpare() *spare { return &spare{sample: sampleHeap, free: debug.FreeOSMemory} }
+
+func (s *spare) look(context.Context) {
+	h := s.sample()
+	s.calm++
+	if h.allocated-s.before > calmRate {
+		s.calm = 0
+	}
+	s.before = h.allocated
+	if s.rest > 0 {
+		s.rest--
+	}
+	if s.calm >= calmLooks && s.rest == 0 && h.held > h.live+max(leastSpare, h.live/8) {
+		s.free()
+		s.rest = restLooks
+	}
+}
+
+func sampleHeap() heapSample {
+	samples := []metrics.Sample{
+		{Name: "/gc/heap/allocs:bytes"}, {Name: "/gc/heap/live:bytes"},
+		{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/heap/free:bytes"},
+	}
+	metrics.Read(samples)
+	n := func(i int) uint64 { return samples[i].Value.Uint64() }
+	return heapSample{allocated: n(0), live: n(1), held: n(2) + n(3)}
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -53,5 +54,37 @@ func TestWatchFollowsCollections(t *testing.T) {
 			runtime.GC()
 			runtime.Gosched()
 		}
+	}
+}
+
+// TestSpare gives memory back when there is much of it and little is done, and not again at once.
+func TestSpare(t *testing.T) {
+	t.Parallel()
+	var h heapSample
+	freed := 0
+	s := &spare{sample: func() heapSample { return h }, free: func() { freed++ }}
+	looks := func(n int, allocate, live, held uint64, want int) {
+		t.Helper()
+		before := freed
+		for range n {
+			h.allocated += allocate
+			h.live, h.held = live, held
+			s.look(context.Background())
+		}
+		if freed-before != want {
+			t.Errorf("memory was given back %d times, want %d", freed-before, want)
+		}
+	}
+	const mib = 1 << 20
+	looks(100, 8*mib, 4*mib, 36*mib, 0)     // busy
+	looks(calmLooks-1, 0, 4*mib, 36*mib, 0) // not for long
+	looks(1, 8*mib, 4*mib, 36*mib, 0)       // and busy again
+	looks(100, 0, 4*mib, 7*mib, 0)          // nothing to gain
+	looks(100, 0, 100*mib, 110*mib, 0)      // little for what it costs
+	looks(1, 0, 4*mib, 36*mib, 1)
+	looks(restLooks-1, 0, 4*mib, 36*mib, 0)
+	looks(1, 0, 4*mib, 36*mib, 1)
+	if live := sampleHeap(); live.allocated == 0 || live.held == 0 {
+		t.Errorf("the runtime tells %+v", live)
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -274,21 +273,10 @@ func (n *node) sweep(ctx context.Context) {
 	}
 }
 
-// settle gives back to the system, once the pool is full, what starting and filling it took.
-func (n *node) settle() func(context.Context) {
-	settled := false
-	return func(context.Context) {
-		if !settled && n.pool.Full() {
-			settled = true
-			debug.FreeOSMemory()
-		}
-	}
-}
-
 // run serves until ctx ends, and then lets what is under way finish for at most grace.
 func (n *node) run(ctx context.Context, grace time.Duration) error {
 	n.server.Every(sweepInterval, n.sweep)
-	n.server.Every(sweepInterval, n.settle())
+	n.server.Every(time.Second, newSpare().look)
 	n.server.Every(flushInterval, func(context.Context) { n.guard.Flush(false) })
 	<-ctx.Done()
 	n.health.Stopping()

@@ -138,18 +138,6 @@ func (p *Pool) wantsHelp(spec keys.Spec) bool {
 	return p.helping
 }
 
-// Full reports whether there is as much of every spec as there is to be.
-func (p *Pool) Full() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for spec := range p.active {
-		if len(p.ready[spec]) < p.target[spec] {
-			return false
-		}
-	}
-	return true
-}
-
 func (p *Pool) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

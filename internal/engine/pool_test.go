@@ -275,7 +275,7 @@ func TestPoolHelper(t *testing.T) {
 		return Material{Private: secret.New(make([]byte, 8))}, nil
 	}
 	p.Start()
-	for !p.Full() {
+	for !p.full() {
 		runtime.Gosched()
 	}
 	mu.Lock()
@@ -287,11 +287,23 @@ func TestPoolHelper(t *testing.T) {
 		}
 	}
 	<-both
-	for !p.Full() {
+	for !p.full() {
 		runtime.Gosched()
 	}
 	p.Close()
 	if most != 2 {
 		t.Errorf("%d generated at once, want 2", most)
 	}
+}
+
+// full reports whether there is as much of every spec as there is to be.
+func (p *Pool) full() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for spec := range p.active {
+		if len(p.ready[spec]) < p.target[spec] {
+			return false
+		}
+	}
+	return true
 }
