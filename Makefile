@@ -127,7 +127,7 @@ bench-floor: build ## Claviger against the floor, in turn; prints ratios (ROWS= 
 	.cache/bin/measure -rows '$(strip $(ROWS))' -rounds $(strip $(ROUNDS)) -seconds $(strip $(SECONDS)) -pool $(strip $(POOL))
 
 scale: ## figures of a large store against a small one (CLAVIGER_SCALE_DIR=… keeps the stores)
-	CLAVIGER_SCALE=full go test -run '^TestScale$$' -count=1 -v -timeout 3h ./cmd/claviger
+	CLAVIGER_SCALE=full GOFIPS140=$(FIPS) go test -run '^TestScale$$' -count=1 -v -timeout 3h ./cmd/claviger
 
 bench-start: build ## start to first answer, memory and size (ROUNDS=7)
 	$(build_measure)

@@ -72,8 +72,8 @@ func (f *figures) row(what, unit string, values ...float64) {
 	for _, v := range values {
 		row = append(row, strconv.FormatFloat(v, 'f', 1, 64))
 	}
-	if len(values) > 1 && values[0] > 0 {
-		row = append(row, fmt.Sprintf("ratio %.2f", values[len(values)-1]/values[0]))
+	if len(values) > 1 {
+		row = append(row, fmt.Sprintf("ratio %.2f", values[len(values)-1]/max(values[0], 0.001)))
 	}
 	f.rows = append(f.rows, row)
 }
@@ -98,25 +98,45 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// starts measures from the start of a process to its first answer, and what it then occupies.
+// starts measures from the start of a process to its first answer, and what it occupies once it is idle.
 func (s *scale) starts(t *testing.T, sites ...*site) {
 	t.Helper()
 	var took, idle []float64
 	for _, at := range sites {
-		var times, sizes []float64
-		for range s.size.starts {
+		var times []float64
+		for i := range s.size.starts {
 			p := at.serve(t, s.binary)
 			times = append(times, p.firstAnswer.Seconds()*1000)
-			if s.size.full {
-				time.Sleep(3 * time.Second) //nolint:forbidigo // idle is what it is after a while
+			if last := i == s.size.starts-1; last {
+				s.settle(t, p)
+				idle = append(idle, p.rss(t))
 			}
-			sizes = append(sizes, p.rss(t))
 			p.stop(t)
 		}
-		took, idle = append(took, median(times)), append(idle, median(sizes))
+		took = append(took, median(times))
 	}
 	s.table.row("start to the first signed answer, 10 keys | many", "ms", took...)
 	s.table.row("resident, idle, 10 keys | many", "MiB", idle...)
+}
+
+// settle waits until the process has had next to nothing to do for a while: its pairs are made, and it has
+// given back what it does not need.
+func (s *scale) settle(t *testing.T, p *serving) {
+	t.Helper()
+	if !s.size.full {
+		return
+	}
+	calm, before := 0, p.cpu(t)
+	for range ticks(t, time.Second) {
+		now := p.cpu(t)
+		calm++
+		if now-before > 50*time.Millisecond {
+			calm = 0
+		}
+		if before = now; calm == 8 {
+			return
+		}
+	}
 }
 
 // sizes measures calls about few and many.
@@ -148,24 +168,50 @@ func (s *scale) sizes(t *testing.T, small, large *site) {
 	old := many.oldest(t, largest)
 	s.compare(t, "decrypt with the first version, "+ofMany, many.decryption(t, fresh, ""), many.decryption(t, largest, old))
 	s.compare(t, "create a version, "+ofMany, many.creation(fresh), many.creation(largest))
-	s.table.row("resident after that, many", "MiB", many.rss(t))
+	after := many.rss(t)
+	s.settle(t, many)
+	s.table.row("resident after that, many: at once | when idle", "MiB", after, many.rss(t))
 	many.stop(t)
 }
 
-// compare runs two kinds of requests in turn, and adds what they took: for the client one after
-// the other, and of the server's CPU.
+// compare runs two kinds of requests in turn, many rounds of few, each first as often as the other, and
+// adds what they took: for the client one after the other, and of the server's CPU. The ratio is the median
+// of the rounds' ratios, with the middle half of them: what else the machine does meets both.
 func (s *scale) compare(t *testing.T, what string, a, b request) {
 	t.Helper()
-	const rounds = 4
+	rounds := 20
+	if !s.size.full {
+		rounds = 2
+	}
 	var wall, cpu [2][]float64
-	for range rounds {
-		for i, r := range []request{a, b} {
-			w, c := r.measure(t, s.size.requests/rounds+1)
-			wall[i], cpu[i] = append(wall[i], w), append(cpu[i], c)
+	for round := range rounds {
+		var w, c [2]float64
+		for turn := range 2 {
+			i := (round + turn) % 2
+			w[i], c[i] = [2]request{a, b}[i].measure(t, s.size.requests/rounds+1)
+		}
+		for i := range 2 {
+			wall[i], cpu[i] = append(wall[i], w[i]), append(cpu[i], c[i])
 		}
 	}
-	s.table.row(what, "µs", median(wall[0]), median(wall[1]))
-	s.table.row("  of the server's CPU", "µs", median(cpu[0]), median(cpu[1]))
+	s.table.pair(what, wall)
+	s.table.pair("  of the server's CPU", cpu)
+}
+
+// pair adds a row of two times, measured in rounds, with their ratio.
+func (f *figures) pair(what string, of [2][]float64) {
+	var ratios []float64
+	for i := range of[0] {
+		if of[0][i] > 0 {
+			ratios = append(ratios, of[1][i]/of[0][i])
+		}
+	}
+	f.row(what, "µs", median(of[0]), median(of[1]))
+	if n := len(ratios); n > 0 {
+		last := &f.rows[len(f.rows)-1]
+		ratio := fmt.Sprintf("ratio %.2f", median(ratios)) // sorts them
+		(*last)[len(*last)-1] = fmt.Sprintf("%s [%.2f–%.2f]", ratio, ratios[n/4], ratios[n*3/4])
+	}
 }
 
 // request is a kind of request to a process.
@@ -213,6 +259,9 @@ func (s *scale) used(t *testing.T, at *site) {
 		}
 		mark = "&page=" + next
 	}
-	s.table.row(fmt.Sprintf("resident after each of %d keys' %d versions was used", s.size.usedKeys, s.size.usedVersions), "MiB", p.rss(t))
+	after := p.rss(t)
+	s.settle(t, p)
+	what := fmt.Sprintf("resident after each of %d keys' %d versions was used: at once | when idle", s.size.usedKeys, s.size.usedVersions)
+	s.table.row(what, "MiB", after, p.rss(t))
 	p.stop(t)
 }

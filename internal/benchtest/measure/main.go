@@ -31,6 +31,7 @@ type options struct {
 	list            bool
 	soak            time.Duration
 	start           bool
+	calm            int    // seconds with next to nothing to do, after which memory is looked at
 	stripped        string // binary without symbols, whose size is told
 	scratch         string // directory for everything that servers store
 }
@@ -59,6 +60,7 @@ func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	f.IntVar(&o.pool, "pool", 20000, "OCI: how many requests are signed ahead")
 	f.DurationVar(&o.soak, "soak", 0, "instead of comparing, put load on Claviger for so long, and check that it ends as it began")
 	f.BoolVar(&o.start, "start", false, "instead of comparing, measure the start, memory and size of Claviger")
+	f.IntVar(&o.calm, "calm", 8, "with -start: memory is looked at when the server has had next to nothing to do for so many seconds")
 	f.StringVar(&o.stripped, "stripped", "", "the server's binary without symbols, whose size is told")
 	f.StringVar(&o.scratch, "scratch", "", "make data directories below this one; the system's for temporary files by default")
 	f.BoolVar(&o.list, "list", false, "list the rows")

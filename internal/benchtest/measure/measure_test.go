@@ -90,8 +90,35 @@ func TestStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The key that the start is measured with is one more.
-	if len(figures) != 3 || !strings.HasPrefix(figures[2].name, "4 keys, each of 21 versions used once") {
+	if len(figures) != 4 || !strings.HasPrefix(figures[3].name, "3 keys with 20 versions: 21 versions used once: MiB resident, idle again") {
 		t.Errorf("%+v", figures)
+	}
+}
+
+// TestParseMaps tells files, static variables and the rest apart.
+func TestParseMaps(t *testing.T) {
+	t.Parallel()
+	const text = `00400000-0111b000 r-xp 00000000 fe:00 9986034                            /bin/claviger
+Size:              13428 kB
+Rss:               10000 kB
+01ec8000-01f7e000 rw-p 01ac8000 fe:00 9986034                            /bin/claviger
+Rss:                 700 kB
+01f7e000-03fcb000 rw-p 00000000 00:00 0 
+Rss:               33000 kB
+10c895c00000-10c8a4800000 rw-p 00000000 00:00 0 
+Rss:               4000 kB
+7fffb5c4b000-7fffb5c6c000 rw-p 00000000 00:00 0                          [stack]
+Rss:                  16 kB
+`
+	got, err := parseMaps(text)
+	if want := (memory{all: 47716 << 10, file: 10700 << 10, static: 33000 << 10}); err != nil || got != want {
+		t.Errorf("got %+v (%v), want %+v", got, err, want)
+	}
+	if own := got.own(); own != mib((47716-32768)<<10) {
+		t.Errorf("without the scratch it is %v MiB", own)
+	}
+	if _, err := parseMaps(""); err == nil {
+		t.Error("no map at all is read without an error")
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,36 +78,79 @@ func startsWith(ctx context.Context, o options, dir string, keys, versions int, 
 		return nil, fmt.Errorf("claviger store fill: %w\n%s", err, text)
 	}
 	key := plan.Keys()[bench.AES].ID
-	var times, idle []float64
+	var times []float64
+	name := fmt.Sprintf("%d keys with %d versions: ", keys, versions)
 	for i := range o.rounds {
 		took, err := s.firstAnswer(ctx, o.claviger, key)
 		if err != nil {
 			return nil, err
 		}
 		times = append(times, float64(took.Microseconds())/1000)
-		// Memory is read when the start has been over for a moment.
-		if err := wait(ctx, 2*time.Second); err != nil {
-			return nil, errors.Join(err, s.stop())
-		}
-		resident, err := rss(s.pid())
-		if err == nil && use && i == o.rounds-1 {
-			out, err = s.useAll(ctx, talk)
+		if last := i == o.rounds-1; last { // memory hardly differs from one start to the next
+			out, err = s.occupied(ctx, o, name, keys == 10, use, talk)
 		}
 		if err := errors.Join(err, s.stop()); err != nil {
 			return nil, err
 		}
-		idle = append(idle, mib(resident))
 	}
-	name := fmt.Sprintf("%d keys with %d versions: ", keys, versions)
 	first := figure{name + "ms from the start to the first Encrypt answered", fmt.Sprintf("%.0f [%.0f–%.0f]", median(times), slices.Min(times), slices.Max(times)), "–"}
 	if mostMillis > 0 {
 		first.target = judged(fmt.Sprintf("≤ %.0f", mostMillis), median(times) <= mostMillis)
 	}
-	still := figure{name + "MiB resident, idle", spread(idle), "–"}
-	if keys == 10 {
-		still.target = judged("≤ 32", median(idle) <= 32)
+	return append([]figure{first}, out...), nil
+}
+
+// occupied tells what memory the server takes when it has nothing to do, and, where use, after every version
+// was used: at once, and when it has nothing to do again.
+func (s *site) occupied(ctx context.Context, o options, name string, judge, use bool, talk io.Writer) ([]figure, error) {
+	if err := s.calm(ctx, o.calm); err != nil {
+		return nil, err
 	}
-	return append([]figure{first, still}, out...), nil
+	m, err := memoryOf(s.pid())
+	if err != nil {
+		return nil, err
+	}
+	still := m.figure(name+"MiB resident, idle", "–")
+	if judge {
+		still.target = judged("≤ 32", m.own() <= 32)
+	}
+	if !use {
+		return []figure{still}, nil
+	}
+	used, err := s.useAll(ctx, talk)
+	if err != nil {
+		return nil, err
+	}
+	name += fmt.Sprintf("%d versions used once: ", used)
+	atOnce, err := memoryOf(s.pid())
+	if err = errors.Join(err, s.calm(ctx, o.calm)); err != nil {
+		return nil, err
+	}
+	later, err := memoryOf(s.pid())
+	return []figure{
+		still, atOnce.figure(name+"MiB resident, at once", "–"),
+		later.figure(name+"MiB resident, idle again", judged("≤ 120", later.own() <= 120)),
+	}, err
+}
+
+// calm waits until the server has had next to nothing to do for a while: its RSA pairs are made, and it has
+// given back the memory that it does not need.
+func (s *site) calm(ctx context.Context, seconds int) error {
+	var before time.Duration
+	for quiet := 0; quiet < seconds; quiet++ {
+		now, err := cpuTime(s.pid())
+		if err != nil {
+			return err
+		}
+		if now-before > 50*time.Millisecond {
+			quiet = 0
+		}
+		before = now
+		if err := wait(ctx, time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func wait(ctx context.Context, d time.Duration) error {
@@ -120,21 +162,6 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// rss is the resident memory of a process, in bytes.
-func rss(pid int) (int64, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, err := strconv.ParseInt(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 10, 64)
-			return kib << 10, err
-		}
-	}
-	return 0, errors.New("the process has no resident memory")
 }
 
 // firstAnswer starts the server and asks it to encrypt, again and again, until it does.
@@ -162,17 +189,17 @@ func (s *site) firstAnswer(ctx context.Context, binary, key string) (time.Durati
 	return took, nil
 }
 
-// useAll encrypts once under each version of each key, and tells what memory that takes.
-func (s *site) useAll(ctx context.Context, talk io.Writer) ([]figure, error) {
+// useAll encrypts once under each version of each key, and tells how many that are.
+func (s *site) useAll(ctx context.Context, talk io.Writer) (int64, error) {
 	lister, err := bench.NewCaller(s.target(bench.OCI), time.Now)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	defer lister.Close()
 	base := "/20180608/keys?limit=1000&compartmentId=" + url.QueryEscape(s.oci.Compartment)
 	keys, err := listAll(lister, base)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	var next, used atomic.Int64
 	var group sync.WaitGroup
@@ -190,14 +217,10 @@ func (s *site) useAll(ctx context.Context, talk io.Writer) ([]figure, error) {
 	group.Wait()
 	select {
 	case err := <-failed:
-		return nil, err
+		return 0, err
 	default:
 	}
-	resident, err := rss(s.pid())
-	if err != nil {
-		return nil, err
-	}
-	return []figure{{fmt.Sprintf("%d keys, each of %d versions used once: MiB resident", len(keys), used.Load()), fmt.Sprintf("%.1f", mib(resident)), judged("≤ 120", mib(resident) <= 120)}}, nil
+	return used.Load(), nil
 }
 
 // useEach takes keys until none is left.
