@@ -52,7 +52,7 @@ func (l *Log) again() error {
 		l.name, l.number, l.head = name, number, head
 		return err
 	}
-	l.pending = l.pending[:0]
+	l.pending, l.next = l.pending[:0], nil
 	_ = old.Close() // what it holds is on the disk by now
 	return nil
 }

@@ -78,8 +78,8 @@ type disk interface {
 // Log writes events into hash-chained segment files. See the package comment for its promises
 // and the format. It is a [Recorder].
 //
-// A caller chains its record under the lock and adds it to the pending ones; whoever finds
-// nobody writing then writes all of them at once, and the others wait. Syncs are shared likewise.
+// A caller chains its record under the lock and adds it to the pending ones. The first of them lets
+// others go before, then writes for all who have joined by then, and they wait. Syncs are shared likewise.
 type Log struct {
 	dir     string
 	opts    Options
@@ -98,6 +98,7 @@ type Log struct {
 	progress sync.Cond // on mu; signals every change of what follows
 	head     Head      // of the chain, pending lines included
 	pending  []byte    // chained lines that nobody is writing yet
+	next     *turn     // in which they will be written; nil while there are none
 	spare    []byte    // the other buffer of pending
 	written  uint64    // the line up to which the operating system has everything
 	synced   uint64    // the line up to which the disk has everything
@@ -218,24 +219,43 @@ func (l *Log) append(kind string, b []byte, durable bool) (uint64, []byte, error
 		return 0, b, ErrTooLarge
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
-		return 0, b, ErrClosed
-	}
-	if !l.usable() {
-		return 0, b, l.failure
+	if err := l.takes(); err != nil {
+		l.mu.Unlock()
+		return 0, b, err
 	}
 	epoch := l.epoch
 	line, b := l.head.seal(kind, b)
 	l.pending = append(l.pending, line...)
 	seq := l.head.Sequence
-	if err := l.awaitWritten(seq, epoch); err != nil {
+	if t := l.next; t != nil {
+		done := t.wait()
+		l.mu.Unlock()
+		<-done
+		if t.err != nil || !durable {
+			return seq, b, t.err
+		}
+		l.mu.Lock()
+	} else if err := l.lead(seq, epoch); err != nil {
+		l.mu.Unlock()
 		return 0, b, err
 	}
+	var err error
 	if durable {
-		return seq, b, l.awaitSynced(seq, epoch)
+		err = l.awaitSynced(seq, epoch)
 	}
-	return seq, b, nil
+	l.mu.Unlock()
+	return seq, b, err
+}
+
+// takes is nil while the log takes events. It is called with mu held.
+func (l *Log) takes() error {
+	switch {
+	case l.closed:
+		return ErrClosed
+	case !l.usable():
+		return l.failure
+	}
+	return nil
 }
 
 // Healthy is nil while the log takes events, and otherwise says why it does not. A log that has

@@ -5,10 +5,53 @@ package audit
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"time"
 )
 
 // The functions of this file are called with mu held, and hold it again when they return.
+
+// turn is one write of pending lines, for the calls whose lines they are.
+type turn struct {
+	done chan struct{} // closed when it is over; nil until somebody waits for it
+	over bool
+	err  error // fixed before done is closed
+}
+
+// wait is for who takes part and does not write.
+func (t *turn) wait() <-chan struct{} {
+	if t.done == nil {
+		t.done = make(chan struct{})
+	}
+	return t.done
+}
+
+// end lets those who wait go. The first call counts.
+func (t *turn) end(err error) {
+	if t.over {
+		return
+	}
+	t.over, t.err = true, err
+	if t.done != nil {
+		close(t.done)
+	}
+}
+
+// lead writes line seq, which no turn had yet, and all lines that join it until the write begins. A
+// write costs much more than a call that waits for one: those who are about to record go before.
+func (l *Log) lead(seq, epoch uint64) error {
+	t := &turn{}
+	l.next = t
+	l.mu.Unlock()
+	runtime.Gosched()
+	l.mu.Lock()
+	err := l.awaitWritten(seq, epoch)
+	if l.next == t {
+		l.next = nil
+	}
+	t.end(err)
+	return err
+}
 
 // awaitWritten waits until the operating system has line seq, and writes it if nobody else does.
 // epoch is what it was when the line got its number.
@@ -50,8 +93,8 @@ func (l *Log) awaitSynced(seq, epoch uint64) error {
 // them when this one is full.
 func (l *Log) write() {
 	l.writing = true
-	batch, last, sum := l.pending, l.head.Sequence, l.head.Hash
-	l.pending = l.spare[:0]
+	batch, last, sum, t := l.pending, l.head.Sequence, l.head.Hash, l.next
+	l.pending, l.next = l.spare[:0], nil
 	var name string
 	var first []byte
 	full := l.size+int64(len(batch)) >= l.opts.SegmentSize
@@ -83,7 +126,8 @@ func (l *Log) write() {
 		l.spare = nil
 	}
 	if full && l.failure == nil {
-		l.progress.Broadcast() // the others of this batch need not wait for the next segment
+		l.progress.Broadcast()
+		t.end(nil) // the others need not wait for the next segment
 		l.rotate(name, first)
 	}
 	l.writing = false

@@ -208,6 +208,11 @@ func (l *lab) versionsRSA(ctx context.Context) ([]figure, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.o.rest {
+		if err := rest(ctx, p.pid()); err != nil {
+			return nil, err
+		}
+	}
 	const perSecond, answers = 20, 600
 	res, err := plan.Do(ctx, bench.Run{Rate: perSecond, WarmUp: 5 * time.Second, Duration: time.Hour, Requests: answers, Server: p.pid()})
 	if err := sound(ctx, res, err); err != nil {

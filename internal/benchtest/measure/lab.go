@@ -53,13 +53,21 @@ type side struct {
 	into *[]bench.Result
 }
 
-// inTurn measures sides in rounds. The order within a round is turned round each time. What r leaves
+// inTurn measures sides in rounds, once they are at rest. The order within a round is turned round each time. What r leaves
 // open is as the options say.
 func inTurn(ctx context.Context, o options, r bench.Run, sides []side) error {
 	if r.Duration == 0 {
 		r.Duration = time.Duration(o.seconds * float64(time.Second))
 	}
 	r.WarmUp = o.warmUp
+	for _, s := range sides {
+		if !o.rest {
+			break
+		}
+		if err := rest(ctx, s.pid); err != nil {
+			return err
+		}
+	}
 	for range o.rounds {
 		for _, s := range sides {
 			r.Server = s.pid

@@ -26,6 +26,7 @@ type options struct {
 	rounds          int
 	seconds         float64
 	warmUp          time.Duration
+	rest            bool
 	connections     int
 	pool            int
 	list            bool
@@ -56,6 +57,7 @@ func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	f.IntVar(&o.rounds, "rounds", 7, "how often each row is measured")
 	f.Float64Var(&o.seconds, "seconds", 2, "how long each measurement takes")
 	f.DurationVar(&o.warmUp, "warm-up", 300*time.Millisecond, "load before each measurement")
+	f.BoolVar(&o.rest, "rest", true, "wait before each row until the servers have nothing to do by themselves, such as making key pairs ready")
 	f.IntVar(&o.connections, "connections", 16, "connections that are kept alive")
 	f.IntVar(&o.pool, "pool", 20000, "OCI: how many requests are signed ahead")
 	f.DurationVar(&o.soak, "soak", 0, "instead of comparing, put load on Claviger for so long, and check that it ends as it began")

@@ -12,6 +12,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"claviger/internal/bench"
 )
 
 // process is a server that was started here.
@@ -58,6 +60,30 @@ func (p *process) await(ctx context.Context, ready func() bool) error {
 			return fmt.Errorf("%s ended: %w\n%s", p.cmd.Path, errors.Join(p.err, errors.New("it was to serve")), p.log)
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// rest waits until a server does nothing by itself, as after its start, when it makes key pairs ready:
+// that would be counted as its requests' work.
+func rest(ctx context.Context, pid int) error {
+	const window, busy, most = 300 * time.Millisecond, 10 * time.Millisecond, 3 * time.Minute
+	tick := time.NewTicker(window)
+	defer tick.Stop()
+	end := time.Now().Add(most)
+	for before, known := bench.CPUTime(pid); known; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		var now time.Duration
+		if now, known = bench.CPUTime(pid); now-before <= busy {
+			return nil
+		}
+		if before = now; time.Now().After(end) {
+			return fmt.Errorf("process %d is still at work after %v without a request", pid, most)
 		}
 	}
 	return nil
