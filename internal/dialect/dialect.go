@@ -107,5 +107,7 @@ func (x *Exchange) Write(status int, code string, body []byte) {
 	if x.Request.Method != http.MethodHead {
 		_, _ = x.w.Write(body) // the client is gone: nobody to tell
 	}
-	_ = http.NewResponseController(x.w).Flush() // a writer that cannot flush does not hold back either
+	if f, ok := x.w.(http.Flusher); ok { // a writer that cannot flush does not hold back either
+		f.Flush()
+	}
 }

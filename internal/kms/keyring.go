@@ -162,15 +162,24 @@ func newKeyring(limit int) *keyring {
 // loader reads a snapshot from the database.
 type loader func(ctx context.Context) (value any, err error)
 
+// hit returns the snapshot named k if it is remembered, held by c until its End. Who asks it before get
+// needs no loader for that.
+func (r *keyring) hit(c *Call, k *ringKey) (any, bool) {
+	r.mu.RLock()
+	e := r.entries[*k]
+	r.mu.RUnlock()
+	if e == nil || !e.acquire() {
+		return nil, false
+	}
+	c.hold(e)
+	return e.value, true
+}
+
 // get returns the snapshot named k, held by c until its End.
 func (r *keyring) get(ctx context.Context, c *Call, k ringKey, load loader) (any, error) {
 	for {
-		r.mu.RLock()
-		e := r.entries[k]
-		r.mu.RUnlock()
-		if e != nil && e.acquire() {
-			c.hold(e)
-			return e.value, nil
+		if value, ok := r.hit(c, &k); ok {
+			return value, nil
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err

@@ -17,7 +17,7 @@ import (
 )
 
 // nonces remembers the signature nonces that this process saw: 8-byte keyed hashes in
-// one-minute buckets by their expiry, so that whole buckets are forgotten at once. Times
+// buckets by their expiry, so that whole buckets are forgotten at once. Times
 // are request times. A request signed before the process started could have been seen by
 // the one before, and is refused.
 type nonces struct {
@@ -28,8 +28,12 @@ type nonces struct {
 
 	mu      sync.Mutex
 	count   int                           // guarded by mu
-	buckets map[int64]map[uint64]struct{} // minute of expiry → hashes, guarded by mu
+	buckets map[int64]map[uint64]struct{} // expiry in units of nonceBucket → hashes, guarded by mu
 }
+
+// nonceBucket is how many seconds of expiry share a bucket. Each request asks all buckets, of which there
+// are some four then; a nonce is remembered for half of this longer than it must be, on average.
+const nonceBucket = 300
 
 func newNonces(rand io.Reader, wall func() time.Time, limit int) (*nonces, error) {
 	var key [32]byte
@@ -78,13 +82,13 @@ func (n *nonces) seen(c *Call, timestamp time.Time) error {
 		return &keys.Error{Kind: keys.KindReplay, Hint: "the request was signed before this server started, which cannot know whether it was used then: sign it again"}
 	}
 	h := n.hash(c.Nonce)
-	minute := c.NonceExpires.Unix() / 60
+	expires := c.NonceExpires.Unix() / nonceBucket
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	// The same nonce may come back under another timestamp, so every bucket is asked that is
 	// not over.
-	now := n.wall().Unix() / 60
+	now := n.wall().Unix() / nonceBucket
 	for over, b := range n.buckets {
 		if over < now {
 			n.count -= len(b)
@@ -98,10 +102,10 @@ func (n *nonces) seen(c *Call, timestamp time.Time) error {
 	if n.count >= n.limit {
 		return &keys.Error{Kind: keys.KindThrottled, Field: "nonces", Hint: "the memory for signature nonces is full; its size is a setting"}
 	}
-	b := n.buckets[minute]
+	b := n.buckets[expires]
 	if b == nil {
 		b = map[uint64]struct{}{}
-		n.buckets[minute] = b
+		n.buckets[expires] = b
 	}
 	b[h] = struct{}{}
 	n.count++

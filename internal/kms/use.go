@@ -126,7 +126,12 @@ func (u *using) external(dialect string, t keys.Type, tenant keys.ID, region key
 }
 
 func (u *using) key(id keys.ID) (*keys.Key, []*keys.Grant, error) {
-	rk, err := fromRing(u, ringKey{kind: ofKey, id: id}, func(tx store.Tx) (*keySnapshot, error) {
+	name := ringKey{kind: ofKey, id: id}
+	if value, ok := u.s.ring.hit(u.c, &name); ok {
+		rk := value.(*keySnapshot)
+		return rk.key, rk.grants, nil
+	}
+	rk, err := fromRing(u, name, func(tx store.Tx) (*keySnapshot, error) {
 		k, grants, err := txLookup{tx}.key(id)
 		if err == nil {
 			k.Region, k.Spec, k.Origin = shared(k.Region), shared(k.Spec), shared(k.Origin)
@@ -144,7 +149,11 @@ func (u *using) key(id keys.ID) (*keys.Key, []*keys.Grant, error) {
 func shared[T ~string](text T) T { return T(unique.Make(string(text)).Value()) }
 
 func (u *using) vault(id keys.ID) (*keys.Vault, error) {
-	return fromRing(u, ringKey{kind: ofVault, id: id}, func(tx store.Tx) (*keys.Vault, error) { return store.LoadVault(tx, id) })
+	name := ringKey{kind: ofVault, id: id}
+	if value, ok := u.s.ring.hit(u.c, &name); ok {
+		return value.(*keys.Vault), nil
+	}
+	return fromRing(u, name, func(tx store.Tx) (*keys.Vault, error) { return store.LoadVault(tx, id) })
 }
 
 // version is without its material: whoever names a version has not yet been asked whether it
@@ -161,7 +170,12 @@ func (u *using) versionSnapshot(id keys.ID) (*versionSnapshot, error) {
 	if v := u.last; v != nil && v.ID == id {
 		return v, nil
 	}
-	v, err := fromRing(u, ringKey{kind: ofVersion, id: id}, func(tx store.Tx) (*versionSnapshot, error) {
+	name := ringKey{kind: ofVersion, id: id}
+	if value, ok := u.s.ring.hit(u.c, &name); ok {
+		u.last = value.(*versionSnapshot)
+		return u.last, nil
+	}
+	v, err := fromRing(u, name, func(tx store.Tx) (*versionSnapshot, error) {
 		v, err := txLookup{tx}.version(id)
 		if err != nil {
 			return nil, err
@@ -266,7 +280,11 @@ func fromRing[T any](u *using, k ringKey, read func(store.Tx) (T, error)) (T, er
 // Authenticate finds the credential that a request names, held until the call's End. The
 // dialect verifies with it and only then sets the call's Who. An unknown name is KindUnauthenticated.
 func (s *Service) Authenticate(ctx context.Context, c *Call, kind identity.CredentialKind, name string) (*identity.Credential, error) {
-	value, err := s.ring.get(ctx, c, ringKey{kind: credentialKind(kind), name: name}, func(ctx context.Context) (any, error) {
+	known := ringKey{kind: credentialKind(kind), name: name}
+	if value, ok := s.ring.hit(c, &known); ok {
+		return value.(*identity.Credential), nil
+	}
+	value, err := s.ring.get(ctx, c, known, func(ctx context.Context) (any, error) {
 		return s.loadCredential(ctx, kind, name)
 	})
 	if err != nil {

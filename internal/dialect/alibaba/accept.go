@@ -20,8 +20,7 @@ import (
 // Accept checks in this order: method and syntax, format, common parameters, version and
 // action, time, access key, signature, nonce.
 func (w *wire) Accept(ctx context.Context, x *dialect.Exchange) error {
-	in := &exchange{}
-	x.Params = in
+	in := w.begin(x)
 	x.Call.Profile = w.d.profile
 	in.batch = x.Batched()
 	if err := in.read(x); err != nil {

@@ -133,9 +133,10 @@ func headerList(s string) bool {
 
 // canonicalACS3 is the canonical request: method, path, query rebuilt from the decoded
 // parameters, the signed headers as received, their list, the body's hash. plainNames leaves
-// the names of parameters as they are but for asterisks, which is what the cloud's clients do.
+// the names of parameters as they are but for asterisks, which is what the cloud's clients do. It lies
+// in p's scratch space.
 func canonicalACS3(r *http.Request, p *params, headers, bodyHash string, plainNames bool) []byte {
-	b := make([]byte, 0, 512+p.roomEncoded())
+	b := p.room(512 + p.roomEncoded())
 	path := "/"
 	if r.URL.Path == dialect.BatchPath {
 		path = dialect.BatchPath
@@ -167,7 +168,7 @@ func canonicalACS3(r *http.Request, p *params, headers, bodyHash string, plainNa
 		if name == "host" {
 			b = append(b, r.Host...)
 		} else {
-			for i, v := range r.Header[http.CanonicalHeaderKey(name)] {
+			for i, v := range r.Header[headerKey(name)] {
 				if i > 0 {
 					b = append(b, ',')
 				}
@@ -178,7 +179,27 @@ func canonicalACS3(r *http.Request, p *params, headers, bodyHash string, plainNa
 	}
 	b = append(b, '\n')
 	b = append(append(b, headers...), '\n')
-	return append(b, bodyHash...)
+	b = append(b, bodyHash...)
+	p.scratch = b
+	return b
+}
+
+// headerKey is how a header that is signed in lower case is called in http.Header. Those of every request
+// are known.
+func headerKey(name string) string {
+	switch name {
+	case "x-acs-action":
+		return "X-Acs-Action"
+	case "x-acs-content-sha256":
+		return "X-Acs-Content-Sha256"
+	case "x-acs-date":
+		return "X-Acs-Date"
+	case "x-acs-signature-nonce":
+		return "X-Acs-Signature-Nonce"
+	case "x-acs-version":
+		return "X-Acs-Version"
+	}
+	return http.CanonicalHeaderKey(name)
 }
 
 func stringToSignACS3(r *http.Request, p *params, headers, bodyHash string, plainNames bool) []byte {
@@ -211,7 +232,8 @@ func (p *params) namesCanStayPlain() bool {
 
 func checkDigest(given string, body []byte) error {
 	sum := sha256.Sum256(body)
-	if given != hex.EncodeToString(sum[:]) {
+	var want [2 * sha256.Size]byte
+	if hex.Encode(want[:], sum[:]); given != string(want[:]) {
 		return unauthenticated(codeMismatch, "x-acs-content-sha256", "x-acs-content-sha256 is not the SHA-256 of the body that arrived")
 	}
 	return nil
@@ -224,13 +246,13 @@ func (c *claim) verifyACS3(cred *identity.Credential, p *params, r *http.Request
 			return err
 		}
 	}
-	mac, err := hex.DecodeString(c.signature)
-	if err != nil || len(mac) != sha256.Size || hex.EncodeToString(mac) != c.signature {
+	var mac [sha256.Size]byte
+	if !decodeLowerHex(mac[:], c.signature) {
 		return incomplete("Signature is not the lower-case hex of 32 bytes")
 	}
 	toSign := stringToSignACS3(r, p, c.headers, bodyHash, false)
-	if cred.VerifyMAC(identity.HMACSHA256, toSign, mac) ||
-		(p.namesCanStayPlain() && cred.VerifyMAC(identity.HMACSHA256, stringToSignACS3(r, p, c.headers, bodyHash, true), mac)) {
+	if cred.VerifyMAC(identity.HMACSHA256, toSign, mac[:]) ||
+		(p.namesCanStayPlain() && cred.VerifyMAC(identity.HMACSHA256, stringToSignACS3(r, p, c.headers, bodyHash, true), mac[:])) {
 		return nil
 	}
 	return &keys.Error{

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"claviger/internal/dialect"
@@ -57,6 +58,8 @@ type Dialect struct {
 	byName  map[string]map[string]*dialect.Operation // version → name, immutable
 	batch   dialect.Operation
 	regions []string // the cloud's ids, sorted
+
+	exchanges sync.Pool // *exchange
 }
 
 // New makes the dialect.

@@ -20,7 +20,7 @@ func (w *wire) Reply(x *dialect.Exchange, resp any) {
 	if s, ok := resp.(sized); ok {
 		room += s.size()
 	}
-	d := document{buf: make([]byte, 0, room), xml: in.xml}
+	d := document{buf: in.params.room(room), xml: in.xml}
 	if in.xml && form.declared {
 		d.buf = append(d.buf, xmlDeclaration...)
 	}
@@ -50,6 +50,8 @@ func (w *wire) Reply(x *dialect.Exchange, resp any) {
 		x.Header()[dialect.ProtectionHeader] = []string{"software"}
 	}
 	send(x, http.StatusOK, "", media, d.buf)
+	in.params.scratch = d.buf
+	w.over(x, in)
 }
 
 // sized is an answer that is longer than most.

@@ -55,8 +55,8 @@ func (*wire) CheckBatch(x *dialect.Exchange) error {
 // Item implements [dialect.Batcher]. Parameters are an object: strings stand for themselves, and
 // everything else for its text, as clients send it.
 func (w *wire) Item(ctx context.Context, x *dialect.Exchange, operation string, parameters []byte) error {
-	in := &exchange{}
-	x.Params, x.Call.Profile = in, w.d.profile
+	in := w.begin(x)
+	x.Call.Profile = w.d.profile
 	x.Op = w.d.byName[apiVersion][operation]
 	if x.Op == nil {
 		return refuse(keys.KindNotImplemented, codeNoAction, "operation", "there is no operation "+clip(operation))

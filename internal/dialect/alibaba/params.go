@@ -28,6 +28,8 @@ type params struct {
 	list   []param
 	inline [24]param // list's first home: few requests have more
 	size   int       // bytes of all names and values
+
+	scratch []byte // room for what is signed, and then for the answer
 }
 
 var (
@@ -103,6 +105,14 @@ func (p *params) get(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// room is the scratch space, empty and with room for n bytes.
+func (p *params) room(n int) []byte {
+	if cap(p.scratch) < n {
+		p.scratch = make([]byte, 0, n)
+	}
+	return p.scratch[:0]
 }
 
 // roomEncoded is a fair guess of how long the parameters are in a string to sign.

@@ -92,3 +92,23 @@ func hexDigit(c byte) byte {
 	}
 	return 0xff
 }
+
+// decodeLowerHex fills b with what s, in lower case, is the hex of, and reports whether it is.
+func decodeLowerHex(b []byte, s string) bool {
+	if len(s) != 2*len(b) {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c >= 'A' && c <= 'F' {
+			return false
+		}
+	}
+	for i := range b {
+		hi, lo := hexDigit(s[2*i]), hexDigit(s[2*i+1])
+		if hi > 15 || lo > 15 {
+			return false
+		}
+		b[i] = hi<<4 | lo
+	}
+	return true
+}

@@ -74,9 +74,9 @@ func unsupportedScheme(what string) error {
 }
 
 // stringToSignV1 is METHOD&%2F&pe(canonical query) over every parameter but Signature, the
-// names in the order of their bytes.
+// names in the order of their bytes. It lies in p's scratch space.
 func stringToSignV1(method string, p *params) []byte {
-	b := make([]byte, 0, p.roomEncoded())
+	b := p.room(p.roomEncoded())
 	b = append(append(b, method...), "&%2F&"...)
 	first := true
 	for i := range p.list {
@@ -92,6 +92,7 @@ func stringToSignV1(method string, p *params) []byte {
 		b = append(b, "%3D"...)
 		b = appendTwice(b, q.value)
 	}
+	p.scratch = b
 	return b
 }
 

@@ -35,6 +35,33 @@ type exchange struct {
 	dryRun bool
 }
 
+// most that an exchange keeps of its scratch space for the next one.
+const maxScratch = 16 << 10
+
+// begin makes the exchange of a request, from one that is over where there is one.
+func (w *wire) begin(x *dialect.Exchange) *exchange {
+	in, _ := w.d.exchanges.Get().(*exchange)
+	if in == nil {
+		in = &exchange{}
+	}
+	x.Params = in
+	return in
+}
+
+// over lets the exchange of a request that is answered be used again. Its scratch space has held the
+// request's parameters, its fields point to them.
+func (w *wire) over(x *dialect.Exchange, in *exchange) {
+	scratch := in.params.scratch
+	if cap(scratch) > maxScratch {
+		scratch = nil
+	}
+	clear(scratch[:cap(scratch)])
+	*in = exchange{}
+	in.params.scratch = scratch
+	x.Params = nil
+	w.d.exchanges.Put(in)
+}
+
 func (w *wire) Dialect() string { return Name }
 
 func (w *wire) MaxBody() int64 { return maxRequest }
