@@ -29,7 +29,7 @@ type replicas struct {
 func newReplicas(t *testing.T) *replicas {
 	t.Helper()
 	first := pgtest.Start(t, "cluster_name = 's0'", "synchronous_standby_names = 'ANY 1 (s0, s1, s2)'",
-		"wal_retrieve_retry_interval = '50ms'", "fsync = off") // servers are killed, not machines
+		"wal_retrieve_retry_interval = '50ms'")
 	r := &replicas{servers: []*pgtest.Server{first, first.Standby(t, "s1"), first.Standby(t, "s2")}}
 	first.Streams(t, 2)
 	return r

@@ -29,7 +29,25 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"claviger": main})
+	testscript.Main(withBuilds{m}, map[string]func(){"claviger": main})
+}
+
+// withBuilds runs tests with a directory for what they build and share, which it names in the
+// environment.
+type withBuilds struct{ testscript.TestingM }
+
+// Run implements [testscript.TestingM].
+func (w withBuilds) Run() int {
+	dir, err := os.MkdirTemp("", "claviger-builds-")
+	if err == nil {
+		err = os.Setenv("CLAVIGER_TEST_BUILDS", dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "make a directory for builds:", err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	return w.TestingM.Run()
 }
 
 // TestScripts runs the scripts of testdata/script against the command as a process of its own.

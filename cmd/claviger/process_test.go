@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -43,10 +44,17 @@ func build(t *testing.T, mutants ...mutant) string {
 	return buildTagged(t, "", mutants...)
 }
 
-// buildTagged is build with a build tag.
+// buildTagged is build with a build tag. What is not changed goes to the directory that all tests
+// of a run share, where it is linked by the first that asks.
 func buildTagged(t *testing.T, tag string, mutants ...mutant) string {
 	t.Helper()
-	dir := t.TempDir()
+	dir := filepath.Join(os.Getenv("CLAVIGER_TEST_BUILDS"), "tagged-"+tag)
+	if len(mutants) > 0 {
+		dir = t.TempDir()
+	} else {
+		building.Lock()
+		defer building.Unlock()
+	}
 	binary := filepath.Join(dir, "claviger")
 	args := []string{"build", "-o", binary, "-tags", tag}
 	if len(mutants) > 0 {
@@ -58,6 +66,10 @@ func buildTagged(t *testing.T, tag string, mutants ...mutant) string {
 	}
 	return binary
 }
+
+// building is held while the go command writes what tests share; it leaves a binary that is up to
+// date as it is.
+var building sync.Mutex
 
 // mutant is one change of the source, made in a copy of one file.
 type mutant struct{ file, old, changed string }

@@ -36,7 +36,7 @@ func sources(t *testing.T, visit func(name string, content []byte)) {
 			}
 			return nil
 		}
-		if !entry.Type().IsRegular() || strings.HasSuffix(name, ".sum") || strings.Contains(name, "/testdata/fuzz/") {
+		if !entry.Type().IsRegular() || name == ".git" || strings.HasSuffix(name, ".sum") || strings.Contains(name, "/testdata/fuzz/") {
 			return nil
 		}
 		content, err := os.ReadFile(file)

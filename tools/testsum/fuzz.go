@@ -16,8 +16,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 )
 
@@ -34,37 +37,119 @@ type goPackage struct {
 	TestGoFiles, XTestGoFiles []string
 }
 
-// runFuzz lets each fuzz target of the module in the working directory search for that long.
-func runFuzz(ctx context.Context, r *report, search time.Duration, keep bool, stderr io.Writer) error {
+// runFuzz lets each fuzz target of the module in the working directory search for that long: as
+// many at once as there are processors, each on one of them.
+func runFuzz(ctx context.Context, r *report, search time.Duration, keep bool, stderr io.Writer) (err error) {
 	packages, err := listPackages(ctx, stderr)
 	if err != nil {
 		return err
 	}
+	f := &fuzzing{search: search}
+	if f.cache, err = goSays(ctx, "env", "GOCACHE"); err != nil {
+		return err
+	}
+	if f.test2json, err = goSays(ctx, "tool", "-n", "test2json"); err != nil {
+		return err
+	}
+	if f.dir, err = os.MkdirTemp("", "testsum"); err != nil {
+		return fmt.Errorf("make a directory for fuzz targets: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(f.dir)) }()
 	for _, p := range packages {
 		targets, err := fuzzTargets(p)
 		if err != nil {
 			return err
 		}
+		if len(targets) == 0 {
+			continue
+		}
+		if err := f.runPackage(ctx, r, p, targets); err != nil {
+			return err
+		}
 		for _, target := range targets {
-			r.section("fuzz %s.%s", p.ImportPath, target)
-			err := goTest(ctx, r, nil, []string{
-				"go", "test", "-json", "-run=^$", "-fuzz=^" + target + "$",
-				"-fuzztime=" + search.String(), p.ImportPath,
-			}, stderr)
-			if err != nil {
-				r.broken("fuzz "+p.ImportPath+"."+target, err)
+			if !keep {
+				break
 			}
-			if keep {
-				if err := keepCorpus(ctx, p, target, r); err != nil {
-					return err
-				}
-			}
-			if ctx.Err() != nil {
-				return ctx.Err()
+			if err := keepCorpus(f.corpus(p, target), p, target, r); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// fuzzing is what all targets have in common.
+type fuzzing struct {
+	search    time.Duration
+	dir       string // for what is built
+	cache     string // go's
+	test2json string // go's program
+}
+
+// goSays is the one line that a go command prints.
+func goSays(ctx context.Context, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", args...).Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w", join(args), err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// corpus is where go test keeps what a target's searches found interesting.
+func (f *fuzzing) corpus(p goPackage, target string) string {
+	return filepath.Join(f.cache, "fuzz", filepath.FromSlash(p.ImportPath), target)
+}
+
+// runPackage builds a package's tests once, where `go test` would link them for each target, and
+// runs its targets.
+func (f *fuzzing) runPackage(ctx context.Context, r *report, p goPackage, targets []string) error {
+	binary := filepath.Join(f.dir, "fuzz.test")
+	build := exec.CommandContext(ctx, "go", "test", "-c", "-fuzz=.", "-o", binary, p.ImportPath)
+	if out, err := build.CombinedOutput(); err != nil {
+		r.broken("build fuzz targets of "+p.ImportPath, fmt.Errorf("%w\n%s", err, indent(string(out))))
+		return ctx.Err()
+	}
+	type result struct {
+		events bytes.Buffer
+		err    error
+	}
+	results := make([]*result, len(targets))
+	var all sync.WaitGroup
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	for i, target := range targets {
+		slots <- struct{}{}
+		results[i] = &result{}
+		all.Go(func() {
+			defer func() { <-slots }()
+			results[i].err = f.runTarget(ctx, p, target, binary, &results[i].events)
+		})
+	}
+	all.Wait()
+	for i, target := range targets {
+		r.section("fuzz %s.%s", p.ImportPath, target)
+		before := r.explained
+		err := readEvents(&results[i].events, r)
+		if exit, ok := errors.AsType[*exec.ExitError](results[i].err); !ok || !exit.Exited() || r.explained == before {
+			err = errors.Join(err, results[i].err)
+		}
+		if err != nil {
+			r.broken("fuzz "+p.ImportPath+"."+target, err)
+		}
+	}
+	return ctx.Err()
+}
+
+// runTarget runs one target as `go test -fuzz` does, and writes its events to out.
+func (f *fuzzing) runTarget(ctx context.Context, p goPackage, target, binary string, out io.Writer) error {
+	cmd := exec.CommandContext(ctx, f.test2json, "-t", "-p", p.ImportPath,
+		binary, "-test.v=test2json", "-test.paniconexit0", "-test.parallel=1", "-test.run=^$", "-test.fuzz=^"+target+"$",
+		"-test.fuzztime="+f.search.String(), "-test.fuzzcachedir="+filepath.Dir(f.corpus(p, target)))
+	cmd.Dir = p.Dir
+	cmd.Stdout, cmd.Stderr = out, out
+	// An interrupt is for the target, whose converter ignores it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) }
+	return cmd.Run()
 }
 
 func listPackages(ctx context.Context, stderr io.Writer) ([]goPackage, error) {
@@ -104,12 +189,7 @@ func fuzzTargets(p goPackage) ([]string, error) {
 }
 
 // keepCorpus copies the smallest of the inputs that widened the coverage from go's cache to testdata.
-func keepCorpus(ctx context.Context, p goPackage, target string, r *report) error {
-	cache, err := exec.CommandContext(ctx, "go", "env", "GOCACHE").Output()
-	if err != nil {
-		return fmt.Errorf("find go's cache: %w", err)
-	}
-	from := filepath.Join(strings.TrimSpace(string(cache)), "fuzz", filepath.FromSlash(p.ImportPath), target)
+func keepCorpus(from string, p goPackage, target string, r *report) error {
 	to := filepath.Join(p.Dir, "testdata", "fuzz", target)
 	found, err := inputs(from)
 	if err != nil {

@@ -15,14 +15,30 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// binaries builds the server and the floor.
-func binaries(t *testing.T) options {
-	t.Helper()
+// TestServers measures servers that run as processes.
+func TestServers(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("builds servers and runs them as processes: not in short mode")
 	}
+	o := binaries(t)
+	for name, test := range map[string]func(*testing.T, options){
+		"Compare": testCompare, "Soak": testSoak, "Start": testStart, "Interrupted": testInterrupted,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			own := o
+			own.scratch = t.TempDir()
+			test(t, own)
+		})
+	}
+}
+
+// binaries builds the server and the floor.
+func binaries(t *testing.T) options {
+	t.Helper()
 	dir := t.TempDir()
-	o := options{claviger: filepath.Join(dir, "claviger"), floor: filepath.Join(dir, "floor"), rounds: 1, seconds: 0.2, connections: 4, pool: 40, scratch: t.TempDir()}
+	o := options{claviger: filepath.Join(dir, "claviger"), floor: filepath.Join(dir, "floor"), rounds: 1, seconds: 0.2, connections: 4, pool: 40}
 	for binary, pkg := range map[string]string{o.claviger: "claviger/cmd/claviger", o.floor: "claviger/internal/benchtest/floor"} {
 		if out, err := exec.Command("go", "build", "-o", binary, pkg).CombinedOutput(); err != nil {
 			t.Fatalf("build %s: %v\n%s", pkg, err, out)
@@ -43,10 +59,8 @@ func nothingLeft(t *testing.T, dir string) {
 	}
 }
 
-// TestCompare runs one row of each kind once. How they come out on a machine that runs tests says nothing.
-func TestCompare(t *testing.T) {
-	t.Parallel()
-	o := binaries(t)
+// testCompare runs one row of each kind once. How they come out on a machine that runs tests says nothing.
+func testCompare(t *testing.T, o options) {
 	var chosen []row
 	for _, r := range rows() {
 		switch r.name {
@@ -67,12 +81,10 @@ func TestCompare(t *testing.T) {
 	nothingLeft(t, o.scratch)
 }
 
-// TestSoak is the short form of make soak.
-func TestSoak(t *testing.T) {
-	t.Parallel()
-	o := binaries(t)
+// testSoak is the short form of make soak.
+func testSoak(t *testing.T, o options) {
 	var out, talk bytes.Buffer
-	if err := soak(t.Context(), o, 20*time.Second, &out, &talk); err != nil {
+	if err := soak(t.Context(), o, 6*time.Second, &out, &talk); err != nil {
 		t.Fatalf("%v\n%s%s", err, out.String(), talk.String())
 	}
 	if !strings.Contains(out.String(), "no errors") || !strings.Contains(out.String(), "resident memory") {
@@ -81,10 +93,8 @@ func TestSoak(t *testing.T) {
 	nothingLeft(t, o.scratch)
 }
 
-// TestStart measures one start of a small database, and the memory of its use.
-func TestStart(t *testing.T) {
-	t.Parallel()
-	o := binaries(t)
+// testStart measures one start of a small database, and the memory of its use.
+func testStart(t *testing.T, o options) {
 	figures, err := startsWith(t.Context(), o, o.scratch, 3, 20, 100, true, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
@@ -122,10 +132,8 @@ Rss:                  16 kB
 	}
 }
 
-// TestInterrupted ends all servers that were started.
-func TestInterrupted(t *testing.T) {
-	t.Parallel()
-	o := binaries(t)
+// testInterrupted ends all servers that were started.
+func testInterrupted(t *testing.T, o options) {
 	o.seconds = 3600
 	ctx, cancel := context.WithCancel(t.Context())
 	time.AfterFunc(time.Second, cancel)

@@ -53,14 +53,15 @@ func Find(t testing.TB) string {
 	return filepath.Dir(dirs[len(dirs)-1])
 }
 
-// New makes a cluster with settings added to its configuration, without starting it.
+// New makes a cluster with settings added to its configuration, without starting it. It leaves
+// writing to the disk to the system: servers are killed here, machines are not.
 func New(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	s := fresh(t)
 	s.run(t, "initdb", "--pgdata", s.Dir, "--username", "claviger", "--auth", "trust", "--encoding", "UTF8", "--locale", "C", "--no-sync", "--no-instructions")
 	s.Configure(t, append([]string{
 		"listen_addresses = '127.0.0.1'", fmt.Sprintf("port = %d", s.Port), "unix_socket_directories = ''",
-		"shared_buffers = 32MB", "max_connections = 200", "logging_collector = off", "log_min_messages = warning",
+		"fsync = off", "shared_buffers = 32MB", "max_connections = 200", "logging_collector = off", "log_min_messages = warning",
 	}, settings...)...)
 	return s
 }
