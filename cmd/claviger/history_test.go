@@ -21,13 +21,12 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// A change takes effect on each node at one moment between its call and its answer, and not on all
-// at the same. So there is a history of each key and node: of every call to that node, and of the
-// changes that others were asked for. Each of these must be linearizable.
+// Clients of all nodes together must see each key as if there were one node: whatever is called, and
+// wherever, takes effect at one moment between its call and its answer.
 
 // attempt is one call on a key.
 type attempt struct {
-	node int    // that was called
+	node int    // that was called, for people
 	key  string // the OCID; of a creation that was answered, what it answered
 	what string
 }
@@ -155,7 +154,7 @@ func (k keyState) step(a attempt, r result) (bool, keyState) {
 	return true, next // a ciphertext that there is has a version
 }
 
-// keyModel is one key, as one node has it, for the checker.
+// keyModel is one key, for the checker.
 func keyModel() porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return keyState{} },
@@ -165,13 +164,14 @@ func keyModel() porcupine.Model {
 		},
 		DescribeOperation: func(in, out any) string {
 			a, r := in.(attempt), out.(result)
+			what := fmt.Sprintf("%s at %d", a.what, a.node+1)
 			switch {
 			case r.unknown:
-				return a.what + ": ?"
+				return what + ": ?"
 			case r.refused:
-				return a.what + ": refused"
+				return what + ": refused"
 			}
-			return strings.Join(strings.Fields(fmt.Sprint(a.what, " ", r.state, " ", short(r.version))), " ")
+			return strings.Join(strings.Fields(fmt.Sprint(what, " ", r.state, " ", short(r.version))), " ")
 		},
 		DescribeState: func(state any) string {
 			k := state.(keyState)
@@ -222,7 +222,7 @@ func (h *history) check(picture string) error {
 		ops[i] = op
 	}
 	model := keyModel()
-	for _, part := range parts(ops) {
+	for _, part := range byKey(ops) {
 		verdict, info := porcupine.CheckOperationsVerbose(model, part, hang)
 		if verdict == porcupine.Ok {
 			continue
@@ -230,33 +230,23 @@ func (h *history) check(picture string) error {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(picture), 0o700), porcupine.VisualizePath(model, info, picture)); err != nil {
 			return err
 		}
-		return fmt.Errorf("the history of a key on a node is not linearizable (%s): look at %s\n%s", verdict, picture, listing(model, part))
+		return fmt.Errorf("the history of a key is not linearizable (%s): look at %s\n%s", verdict, picture, listing(model, part))
 	}
 	return nil
 }
 
-// parts are the histories of each key on each node.
-func parts(all []porcupine.Operation) (parts [][]porcupine.Operation) {
-	type part struct {
-		key  string
-		node int
-	}
-	places := map[part]int{}
+// byKey are the histories of the keys.
+func byKey(all []porcupine.Operation) [][]porcupine.Operation {
+	var parts [][]porcupine.Operation
+	places := map[string]int{}
 	for _, op := range all {
-		a := op.Input.(attempt)
-		if _, known := places[part{a.key, a.node}]; !known {
-			places[part{a.key, a.node}] = len(parts)
+		key := op.Input.(attempt).key
+		i, known := places[key]
+		if !known {
+			i, places[key] = len(parts), len(parts)
 			parts = append(parts, nil)
 		}
-	}
-	for _, op := range all {
-		a, r := op.Input.(attempt), op.Output.(result)
-		changed := !r.refused && changes(a.what)
-		for p, i := range places {
-			if p.key == a.key && (changed || p.node == a.node) {
-				parts[i] = append(parts[i], op)
-			}
-		}
+		parts[i] = append(parts[i], op)
 	}
 	return parts
 }
@@ -319,12 +309,36 @@ func TestModel(t *testing.T) {
 			{9, 10, attempt{what: lookCall}, result{version: "a", state: disabled}},
 		}, true},
 		"opened while scheduled": {[]call{made, {3, 4, attempt{what: scheduleCall}, result{}}, {5, 6, attempt{what: decryptCall}, result{}}}, false},
-		"others see it sooner, while it is under way": {[]call{
+		"refused by one node, and then used at another, while it is disabled": {[]call{
 			made,
 			{3, 9, attempt{what: disableCall, node: 2}, result{}},
 			{4, 5, attempt{what: encryptCall, node: 2}, result{refused: true}},
 			{6, 7, attempt{what: encryptCall}, result{version: "a"}},
+		}, false},
+		"refused by one node, while another uses it and it is disabled": {[]call{
+			made,
+			{3, 9, attempt{what: disableCall, node: 2}, result{}},
+			{4, 7, attempt{what: encryptCall, node: 2}, result{refused: true}},
+			{5, 6, attempt{what: encryptCall}, result{version: "a"}},
 		}, true},
+		"seen as disabled, and then used at another node": {[]call{
+			made,
+			{3, 9, attempt{what: disableCall, node: 2}, result{}},
+			{4, 5, attempt{what: lookCall, node: 2}, result{version: "a", state: disabled}},
+			{6, 7, attempt{what: encryptCall}, result{version: "a"}},
+		}, false},
+		"used at one node, and then refused by another, while it is enabled": {[]call{
+			made, {3, 4, attempt{what: disableCall}, result{}},
+			{5, 12, attempt{what: enableCall, node: 2}, result{}},
+			{6, 7, attempt{what: encryptCall, node: 2}, result{version: "a"}},
+			{8, 9, attempt{what: encryptCall}, result{refused: true}},
+		}, false},
+		"the old version after the new, at another node, while it is rotated": {[]call{
+			made,
+			{3, 9, attempt{what: rotateCall, node: 2}, result{version: "b"}},
+			{4, 5, attempt{what: encryptCall, node: 2}, result{version: "b"}},
+			{6, 7, attempt{what: encryptCall}, result{version: "a"}},
+		}, false},
 		"and not after it": {[]call{
 			made, {3, 5, attempt{what: disableCall, node: 2}, result{}}, {6, 7, attempt{what: encryptCall}, result{version: "a"}},
 		}, false},

@@ -184,6 +184,9 @@ func (p *Pipeline) item(ctx context.Context, of *Exchange, wire Batcher, it *ite
 	x.Call.Source, x.Call.Who, x.Call.Batch = of.Call.Source, of.Call.Who, of.Call.RequestID
 	x.Call.RequestID = p.Wire.RequestID(x)
 	resp, err := p.runItem(ctx, wire, it)
+	if early := p.Service.MayTell(ctx, &x.Call); early != nil {
+		err = early
+	}
 	if err == nil {
 		err = p.Service.MayAnswer(&x.Call)
 	}

@@ -63,6 +63,9 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.dropUpload()
 	x.Call.RequestID = p.Wire.RequestID(x)
 	resp, err := p.run(r.Context(), x)
+	if early := p.Service.MayTell(r.Context(), &x.Call); early != nil {
+		err = early
+	}
 	if err == nil {
 		err = p.mayAnswer(x)
 	}

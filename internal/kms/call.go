@@ -51,6 +51,7 @@ type Call struct {
 	work keys.ID // the work request whose work this is; a mutation then ends it
 
 	recorded bool // a use case or Refused has recorded the call
+	told     told // what its answer tells
 
 	held  [8]*entry
 	nheld int

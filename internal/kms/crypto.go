@@ -105,6 +105,7 @@ func (u *using) source(req DecryptRequest) (KeyRef, VersionRef, error) {
 		return KeyRef{}, VersionRef{}, notFound(err, keys.TypeKey)
 	}
 	if v.Effective(u.now) == keys.Deleted {
+		u.tells().tell(v.Revision)
 		return KeyRef{}, VersionRef{}, keys.NotFound(keys.TypeKey)
 	}
 	return KeyRef{ID: v.Key, Accept: req.Accept, HideDeleted: true}, VersionRef{ID: h.Version}, nil

@@ -23,6 +23,8 @@ type mutation struct {
 	now time.Time
 	ev  *audit.Event
 
+	told *told // what the call tells; nil where nobody waits for that
+
 	through *keys.Replica // by which the call sees the vault that it is about; nil at home
 }
 
@@ -46,7 +48,7 @@ func (nothing) records() records               { return records{} }
 // run again and touches nothing but its mutation.
 func do[T result](ctx context.Context, s *Service, c *Call, act keys.Action, prepare func(*audit.Event) error, run func(*mutation) (T, error)) (T, error) {
 	var none T
-	c.recorded = true
+	c.recorded, c.told.fleet = true, s.fleet
 	end, err := s.begin()
 	if err != nil {
 		return none, s.refuse(ctx, s.event(c, act), err)
@@ -71,6 +73,7 @@ func do[T result](ctx context.Context, s *Service, c *Call, act keys.Action, pre
 		case errors.Is(err, errTokenOver), errors.Is(err, errResealed) && try < resealTries:
 			continue
 		case err != nil:
+			c.told.tell(done.told.revision)
 			return none, s.refuse(ctx, orElse(done.ev, ev), err)
 		}
 		if err = s.settleFleet(ctx, act, done.revision); err == nil && done.again {
@@ -100,6 +103,7 @@ type outcome[T result] struct {
 	again bool // out is the stored result of an earlier call with the same token
 
 	revision int64 // of the change, or of the newest one before it where it was made earlier
+	told     told  // by a refusal
 }
 
 // transact is do's transaction. repeats says that the token was found already, and that
@@ -108,7 +112,8 @@ type outcome[T result] struct {
 func transact[T result](ctx context.Context, s *Service, c *Call, act keys.Action, repeats bool, run func(*mutation) (T, error)) (outcome[T], error) {
 	var done outcome[T]
 	_, err := s.store.Update(ctx, func(tx store.Tx) error {
-		m := &mutation{tx: tx, c: c, now: s.clock.Now(), ev: s.event(c, act)}
+		t := told{fleet: s.fleet} // not the call's: its caller may have left
+		m := &mutation{tx: tx, c: c, now: s.clock.Now(), ev: s.event(c, act), told: &t}
 		out, again, err := loadToken[T](tx, c, m.now)
 		if err == nil && !again && repeats {
 			err = errTokenOver
@@ -116,7 +121,7 @@ func transact[T result](ctx context.Context, s *Service, c *Call, act keys.Actio
 		if err == nil && !again {
 			out, err = effect(m, run)
 		}
-		done = outcome[T]{out: out, ev: m.ev, again: again, revision: tx.Revision()}
+		done = outcome[T]{out: out, ev: m.ev, again: again, revision: tx.Revision(), told: t}
 		if again {
 			done.revision--
 		}

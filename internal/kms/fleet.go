@@ -59,6 +59,10 @@ type fleet struct {
 	followed atomic.Int64 // the watermark
 	trail    trail
 	said     atomic.Int64 // the watermark of the last renewal
+	heard    atomic.Int64 // up to which revision this node has read others' changes
+	spoken   atomic.Int64 // that of the last renewal
+	common   atomic.Int64 // up to which revision every node has heard, as far as this one knows
+	waiting  atomic.Int64 // calls whose answers wait for others to hear
 	head     atomic.Int64 // how far the store had come at that
 	wake     chan struct{}
 	stop     context.CancelFunc
@@ -125,11 +129,15 @@ func (f *fleet) run(ctx context.Context) {
 	defer close(f.stopped)
 	failing := false
 	for {
+		pause := f.Poll
+		if f.waiting.Load() > 0 {
+			pause /= 2
+		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-f.wake:
-		case <-time.After(f.Poll):
+		case <-time.After(pause):
 		}
 		err := f.turn(ctx)
 		if failed := err != nil && ctx.Err() == nil; failed != failing {
@@ -147,8 +155,8 @@ func (f *fleet) run(ctx context.Context) {
 // node without a lease takes that time: given up after each lease it might never get there.
 const findDatabase = 5 * time.Second
 
-// turn follows what others changed, and renews the lease when it has something to say or a third
-// of it is over.
+// turn follows what others changed, and renews the lease when it has something to say or to ask, or
+// a third of it is over.
 func (f *fleet) turn(ctx context.Context) error {
 	bound := f.Lease
 	if !f.holds() {
@@ -160,7 +168,8 @@ func (f *fleet) turn(ctx context.Context) error {
 		return err
 	}
 	left := time.Duration(f.until.Load()) - f.Boot()
-	if f.followed.Load() == f.said.Load() && left > f.Lease*2/3 {
+	quiet := f.followed.Load() == f.said.Load() && f.heard.Load() == f.spoken.Load() && f.waiting.Load() == 0
+	if quiet && left > f.Lease*2/3 {
 		return nil
 	}
 	return f.renew(ctx)
@@ -181,13 +190,16 @@ func (f *fleet) renew(ctx context.Context) error {
 func (f *fleet) renewLocked(ctx context.Context) ([]store.Node, error) {
 	began := f.Boot()
 	f.me.Renewals++
-	f.me.Watermark, f.me.RenewedAt = f.followed.Load(), f.wall().UTC().Truncate(time.Microsecond)
+	f.me.Watermark, f.me.Heard, f.me.RenewedAt = f.followed.Load(), f.heard.Load(), f.wall().UTC().Truncate(time.Microsecond)
 	head, nodes, err := f.shared.Renew(ctx, f.me)
 	if err != nil {
 		return nil, err
 	}
 	f.said.Store(f.me.Watermark)
+	f.spoken.Store(f.me.Heard)
 	f.head.Store(head)
+	f.note(nodes)
+	f.compare(head, nodes)
 	if f.Boot() >= time.Duration(f.until.Load()) {
 		if err := f.catchUp(ctx, head); err != nil {
 			return nil, err
@@ -198,12 +210,13 @@ func (f *fleet) renewLocked(ctx context.Context) ([]store.Node, error) {
 	defer f.rounds.Unlock()
 	close(f.renewed)
 	f.renewed = make(chan struct{})
-	f.note(nodes)
 	return nodes, nil
 }
 
-// note remembers since when each of the others has not renewed. f.rounds is held.
+// note remembers since when each of the others has not renewed.
 func (f *fleet) note(nodes []store.Node) {
+	f.rounds.Lock()
+	defer f.rounds.Unlock()
 	now, seen := f.Steady(), make(map[keys.ID]sight, len(nodes))
 	for _, n := range nodes {
 		s, known := f.seen[n.ID]

@@ -41,6 +41,7 @@ func (f *fleet) trace(revision int64, waits []func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.read, t.waits = max(t.read, revision), append(t.waits, waits...)
+	f.heard.Store(t.read)
 	switch {
 	case t.settling:
 	case len(t.waits) == 0:

@@ -148,7 +148,7 @@ func (s *Service) prepareMaterial(ctx context.Context, c *Call, ev *audit.Event,
 	now := s.clock.Now()
 	in.material.Private.Wipe() // of an attempt before
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
-		m := &mutation{tx: tx, c: c, who: c.Who, now: now, ev: ev}
+		m := &mutation{tx: tx, c: c, who: c.Who, now: now, ev: ev, told: &c.told}
 		at, _, err = m.locateSlot(req.Key, keys.ImportMaterial)
 		if there = nil; err == nil && at.key.Versions > 0 {
 			there, err = store.LoadVersion(tx, at.key.Primary)

@@ -219,7 +219,7 @@ func (s *Service) Keys(ctx context.Context, c *Call, f KeyFilter, p Page) (*List
 		}
 		if !c.Replica.IsZero() {
 			var err error
-			if q.Region, err = c.home(txLookup{m.tx}); err != nil {
+			if q.Region, err = c.home(m.lookup()); err != nil {
 				return nil, notFound(err, keys.TypeVault)
 			}
 		}

@@ -13,6 +13,7 @@ import (
 // lookup reads the records that a reference leads to: from the keyring for data calls, from a
 // transaction for everything else. Misses are store.ErrNotFound.
 type lookup interface {
+	tells() *told // where what is found is noted; may be nil
 	alias(tenant keys.ID, region keys.Region, name string) (keys.ID, error)
 	external(dialect string, t keys.Type, tenant keys.ID, region keys.Region, name string) (keys.ID, error)
 	key(id keys.ID) (*keys.Key, []*keys.Grant, error)
@@ -77,6 +78,7 @@ func locate(l lookup, c *Call, who *identity.Caller, ref KeyRef, now time.Time) 
 	if v.State == keys.Restoring {
 		return nil, keys.NotFound(ref.noun()) // not before its vault is
 	}
+	tellKey(l, k, v)
 	state := k.Effective(v, now)
 	if ref.HideDeleted && (state == keys.Deleted || state == keys.Restoring) {
 		return nil, keys.NotFound(ref.noun())
@@ -147,6 +149,7 @@ func versionOf(l lookup, c *Call, at *located, ref VersionRef, now time.Time) (*
 	if v.Key != at.key.ID || (ref.Accept != nil && !ref.Accept(v)) {
 		return nil, keys.NotFound(keys.TypeVersion)
 	}
+	tellVersion(l, at.key, v)
 	if ref.HideDeleted && (v.Effective(now) == keys.Deleted || at.state == keys.Deleted) {
 		return nil, keys.NotFound(keys.TypeVersion)
 	}
@@ -154,7 +157,12 @@ func versionOf(l lookup, c *Call, at *located, ref VersionRef, now time.Time) (*
 }
 
 // txLookup reads from a transaction.
-type txLookup struct{ tx store.Tx }
+type txLookup struct {
+	tx   store.Tx
+	told *told
+}
+
+func (l txLookup) tells() *told { return l.told }
 
 func (l txLookup) alias(tenant keys.ID, region keys.Region, name string) (keys.ID, error) {
 	a, err := store.LoadAlias(l.tx, tenant, region, name)
@@ -182,9 +190,11 @@ func (l txLookup) key(id keys.ID) (*keys.Key, []*keys.Grant, error) {
 func (l txLookup) vault(id keys.ID) (*keys.Vault, error)     { return store.LoadVault(l.tx, id) }
 func (l txLookup) version(id keys.ID) (*keys.Version, error) { return store.LoadVersion(l.tx, id) }
 
+func (m *mutation) lookup() txLookup { return txLookup{tx: m.tx, told: m.told} }
+
 // locate finds a key inside the mutation and authorizes and steps act on it.
 func (m *mutation) locate(ref KeyRef, act keys.Action) (*located, keys.State, error) {
-	at, err := locate(txLookup{m.tx}, m.c, m.who, ref, m.now)
+	at, err := locate(m.lookup(), m.c, m.who, ref, m.now)
 	if err != nil {
 		return nil, "", err
 	}

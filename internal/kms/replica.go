@@ -77,7 +77,7 @@ func (m *mutation) replicaHere(v *keys.Vault) (*keys.Replica, error) {
 // vaultNamed finds a vault by a name that was carried over, in the call's region or among those
 // that have their replica there.
 func (m *mutation) vaultNamed(name string) (keys.ID, error) {
-	l := txLookup{m.tx}
+	l := m.lookup()
 	id, err := l.external(m.c.Dialect, keys.TypeVault, callerTenant(m.c), m.c.Region, name)
 	if !errors.Is(err, store.ErrNotFound) || !m.c.Profile.Replicas {
 		return id, err

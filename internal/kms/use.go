@@ -35,7 +35,7 @@ type using struct {
 // handed to the operating system before anything is answered. No plaintext or signature
 // leaves without it.
 func use[T any](ctx context.Context, s *Service, c *Call, act keys.Action, run func(*using) (T, error)) (T, error) {
-	c.recorded = true
+	c.recorded, c.told.fleet = true, s.fleet
 	ev := s.event(c, act)
 	u := &using{s: s, ctx: ctx, c: c, now: ev.Time, ev: ev}
 	var out T
@@ -114,15 +114,17 @@ func (v *versionSnapshot) Wipe() {
 	}
 }
 
+func (u *using) tells() *told { return &u.c.told }
+
 func (u *using) alias(tenant keys.ID, region keys.Region, name string) (keys.ID, error) {
 	k := ringKey{kind: ofAlias, name: store.AliasName(tenant, region, name)}
-	return fromRing(u, k, func(tx store.Tx) (keys.ID, error) { return txLookup{tx}.alias(tenant, region, name) })
+	return fromRing(u, k, func(tx store.Tx) (keys.ID, error) { return txLookup{tx: tx}.alias(tenant, region, name) })
 }
 
 // external is remembered for good: such a name is never given to anything else.
 func (u *using) external(dialect string, t keys.Type, tenant keys.ID, region keys.Region, name string) (keys.ID, error) {
 	k := ringKey{kind: ofExternal, id: tenant, name: dialect + " " + string(t) + " " + string(region) + " " + name}
-	return fromRing(u, k, func(tx store.Tx) (keys.ID, error) { return txLookup{tx}.external(dialect, t, tenant, region, name) })
+	return fromRing(u, k, func(tx store.Tx) (keys.ID, error) { return txLookup{tx: tx}.external(dialect, t, tenant, region, name) })
 }
 
 func (u *using) key(id keys.ID) (*keys.Key, []*keys.Grant, error) {
@@ -132,7 +134,7 @@ func (u *using) key(id keys.ID) (*keys.Key, []*keys.Grant, error) {
 		return rk.key, rk.grants, nil
 	}
 	rk, err := fromRing(u, name, func(tx store.Tx) (*keySnapshot, error) {
-		k, grants, err := txLookup{tx}.key(id)
+		k, grants, err := txLookup{tx: tx}.key(id)
 		if err == nil {
 			k.Region, k.Spec, k.Origin = shared(k.Region), shared(k.Spec), shared(k.Origin)
 			k.Protection, k.State, k.Before = shared(k.Protection), shared(k.State), shared(k.Before)
@@ -176,7 +178,7 @@ func (u *using) versionSnapshot(id keys.ID) (*versionSnapshot, error) {
 		return u.last, nil
 	}
 	v, err := fromRing(u, name, func(tx store.Tx) (*versionSnapshot, error) {
-		v, err := txLookup{tx}.version(id)
+		v, err := txLookup{tx: tx}.version(id)
 		if err != nil {
 			return nil, err
 		}
@@ -329,13 +331,13 @@ func (s *Service) loadCredential(ctx context.Context, kind identity.CredentialKi
 // read is the door for reads that go to the database: one snapshot, authorized inside, and
 // recorded like data calls.
 func read[T any](ctx context.Context, s *Service, c *Call, act keys.Action, run func(*mutation) (T, error)) (T, error) {
-	c.recorded = true
+	c.recorded, c.told.fleet = true, s.fleet
 	ev := s.event(c, act)
 	var out T
 	err := admit(c)
 	if err == nil {
 		err = s.store.View(ctx, func(tx store.Tx) (err error) {
-			out, err = run(&mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev})
+			out, err = run(&mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev, told: &c.told})
 			return err
 		})
 	}

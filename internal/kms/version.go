@@ -36,7 +36,7 @@ func (s *Service) rotate(ctx context.Context, c *Call, ref KeyRef, next fill) (*
 func (s *Service) prepareRotation(ctx context.Context, c *Call, ev *audit.Event, ref KeyRef, v *keys.Version, next fill) error {
 	var at *located
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
-		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev}
+		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev, told: &c.told}
 		at, err = m.rotatable(ref)
 		return err
 	})
@@ -121,7 +121,7 @@ func (s *Service) Version(ctx context.Context, c *Call, ref KeyRef, vref Version
 		if err != nil {
 			return nil, err
 		}
-		v, err := versionOf(txLookup{m.tx}, m.c, at, vref, m.now)
+		v, err := versionOf(m.lookup(), m.c, at, vref, m.now)
 		if err != nil {
 			return nil, err
 		}
@@ -214,7 +214,7 @@ func (s *Service) changeVersion(ctx context.Context, c *Call, ref KeyRef, vref V
 		if err != nil {
 			return nil, err
 		}
-		v, err := versionOf(txLookup{m.tx}, m.c, at, vref, m.now)
+		v, err := versionOf(m.lookup(), m.c, at, vref, m.now)
 		if err != nil {
 			return nil, err
 		}

@@ -57,6 +57,7 @@ type Node struct {
 	StartedAt time.Time
 	RenewedAt time.Time     // by its own clock, for people
 	Renewals  int64         // how often it has renewed: it lives while this grows
-	Watermark int64         // up to which revision it has followed
+	Watermark int64         // up to which revision it has followed: no call of it goes on by anything older
+	Heard     int64         // up to which it has read: no call begins there by anything older
 	Lease     time.Duration // how long it serves from memory after it began a renewal
 }

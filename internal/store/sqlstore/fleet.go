@@ -42,29 +42,29 @@ func (s *Store) Fleet() store.Fleet {
 // renewNode answers the head and every node as they were before it changed one: a statement sees
 // nothing of what its own parts write.
 const renewNode = `WITH renewed AS (
-		INSERT INTO nodes (id, name, started_at, renewed_at, renewals, watermark, lease) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		INSERT INTO nodes (id, name, started_at, renewed_at, renewals, watermark, heard, lease) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 		ON CONFLICT (id) DO UPDATE SET renewed_at = excluded.renewed_at, renewals = excluded.renewals,
-			watermark = excluded.watermark, lease = excluded.lease)
-	SELECT h.rev, n.id, n.name, n.started_at, n.renewed_at, n.renewals, n.watermark, n.lease
+			watermark = excluded.watermark, heard = excluded.heard, lease = excluded.lease)
+	SELECT h.rev, n.id, n.name, n.started_at, n.renewed_at, n.renewals, n.watermark, n.heard, n.lease
 		FROM feed_head h LEFT JOIN nodes n ON true ORDER BY n.started_at, n.id`
 
 // Renew implements [store.Fleet].
 func (f *fleet) Renew(ctx context.Context, me store.Node) (head int64, nodes []store.Node, err error) {
 	args := []any{
-		(*idCol)(&me.ID), me.Name, (*timeCol)(&me.StartedAt), (*timeCol)(&me.RenewedAt), me.Renewals, me.Watermark, (*durationCol)(&me.Lease),
+		(*idCol)(&me.ID), me.Name, (*timeCol)(&me.StartedAt), (*timeCol)(&me.RenewedAt), me.Renewals, me.Watermark, me.Heard, (*durationCol)(&me.Lease),
 	}
 	err = f.with(ctx, func(s *session) error {
 		nodes = nil
 		err := s.each(ctx, renewNode, args, func(rows *sql.Rows) error {
 			var n store.Node
 			var name sql.NullString
-			var renewals, watermark, lease sql.NullInt64
+			var renewals, watermark, heard, lease sql.NullInt64
 			id := optionalID{&n.ID}
-			err := rows.Scan(&head, id, &name, (*timeCol)(&n.StartedAt), (*timeCol)(&n.RenewedAt), &renewals, &watermark, &lease)
+			err := rows.Scan(&head, id, &name, (*timeCol)(&n.StartedAt), (*timeCol)(&n.RenewedAt), &renewals, &watermark, &heard, &lease)
 			if err != nil || n.ID.IsZero() {
 				return err // no node is registered yet
 			}
-			n.Name, n.Renewals, n.Watermark = name.String, renewals.Int64, watermark.Int64
+			n.Name, n.Renewals, n.Watermark, n.Heard = name.String, renewals.Int64, watermark.Int64, heard.Int64
 			n.Lease = time.Duration(lease.Int64) * time.Microsecond
 			nodes = append(nodes, n)
 			return nil
