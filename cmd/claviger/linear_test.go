@@ -430,26 +430,53 @@ func (h *history) forget() {
 	h.ops = nil
 }
 
-// testPlanted takes the lease's check out of the server. The same clients and checker must
-// find that: while a node is cut off it goes on to use what others take away.
+// The servers that the same clients and checker must find out. One has no check of its lease: while
+// it is cut off it goes on to use what others take away. The other does not wait until all nodes
+// have heard of what it tells: with nothing wrong at all, a client learns of a change at one node
+// and sees another node without it.
+func planted() map[string]struct {
+	mutant mutant
+	fault  fault
+} {
+	nothing := func(*testing.T, *trial, int) {}
+	return map[string]struct {
+		mutant mutant
+		fault  fault
+	}{
+		"Lease": {mutant{
+			"../../internal/kms/fleet.go",
+			"func (f *fleet) holds() bool { return f.Boot() < time.Duration(f.until.Load()) }",
+			"func (f *fleet) holds() bool { return true }",
+		}, allFaults()[3]},
+		"Early": {mutant{
+			"../../internal/kms/tell.go",
+			"return s.fleet.await(ctx, c.told.revision)", "return nil",
+		}, fault{"nothing", nothing, nothing}},
+	}
+}
+
 func testPlanted(t *testing.T) {
-	seed := chaosSeed(t)
-	tr := newTrial(t, build(t, mutant{
-		"../../internal/kms/fleet.go",
-		"func (f *fleet) holds() bool { return f.Boot() < time.Duration(f.until.Load()) }",
-		"func (f *fleet) holds() bool { return true }",
-	}), seed)
-	silence := allFaults()[3]
-	var err error
-	for try := 1; err == nil; try++ {
-		if try > 20 {
-			t.Fatalf("a server without the lease's check was not found out; %s=%d", seedVariable, seed)
-		}
-		tr.renew(t, 1)
-		tr.run(t, silence, tr.random.IntN(nodesOfTrial))
-		err = tr.history.check(filepath.Join(t.TempDir(), "history.html"))
-		t.Logf("try %d: %s: %v", try, tr.history.summary(), err)
-		tr.history.forget()
+	for name, p := range planted() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seed := chaosSeed(t)
+			tr := newTrial(t, build(t, p.mutant), seed)
+			var err error
+			for try := 1; err == nil; try++ {
+				if try > 20 {
+					t.Fatalf("the server was not found out; %s=%d", seedVariable, seed)
+				}
+				tr.renew(t, 1)
+				tr.run(t, p.fault, tr.random.IntN(nodesOfTrial))
+				err = tr.history.check(filepath.Join(t.TempDir(), "history.html"))
+				text := ""
+				if err != nil {
+					text, _, _ = strings.Cut(err.Error(), "\n")
+				}
+				t.Logf("try %d: %s: %s", try, tr.history.summary(), text)
+				tr.history.forget()
+			}
+		})
 	}
 }
 

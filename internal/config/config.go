@@ -83,7 +83,8 @@ type Store struct {
 
 // Node is how a process keeps step with others that share its database. A change that takes
 // something away is answered once every node knows of it: after about [Node.Poll], or, while a
-// node is silent, after [Node.Lease] and [Node.Margin].
+// node is silent, after [Node.Lease] and [Node.Margin]. So is every answer that shows, uses or
+// refuses what was changed a moment ago.
 type Node struct {
 	// Name is for people. Default: the machine's name.
 	Name string `toml:"name"`

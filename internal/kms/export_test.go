@@ -179,3 +179,10 @@ func (s *Service) OpensRow(ctx context.Context, v *keys.Version) error {
 	opened.Wipe()
 	return err
 }
+
+// HoldReading runs f while the node reads no changes of others, unless a call reads the store.
+func (s *Service) HoldReading(f func()) {
+	s.fleet.trail.reading.Lock()
+	defer s.fleet.trail.reading.Unlock()
+	f()
+}

@@ -62,17 +62,13 @@ func (s *Service) Fill(ctx context.Context, c *Call, f Filling, progress Progres
 	if err == nil {
 		err = newKeyFits(f.newKey(0))
 	}
-	var vault *keys.Vault
+	x := &filler{s: s, c: c, Filling: f, progress: progress}
 	if err == nil {
-		err = s.store.View(ctx, func(tx store.Tx) (err error) {
-			vault, err = store.LoadVault(tx, f.Vault)
-			return notFound(err, keys.TypeVault)
-		})
+		x.vault, err = x.vaultNow(ctx)
 	}
 	if err != nil {
 		return translate(err)
 	}
-	x := &filler{s: s, c: c, vault: vault, Filling: f, progress: progress}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(1 + runtime.GOMAXPROCS(0))
 	group.Go(func() error { return x.grow(ctx, counts[0]) })
@@ -100,8 +96,8 @@ type fillPart struct {
 type filler struct {
 	Filling
 	s     *Service
-	c     *Call // copied for each transaction
-	vault *keys.Vault
+	c     *Call       // copied for each transaction
+	vault *keys.Vault // as it was at the beginning
 
 	mu       sync.Mutex
 	progress Progress // guarded by mu
@@ -134,14 +130,18 @@ func (x *filler) make(ctx context.Context, parts []fillPart) error {
 	c := *x.c
 	rows := make([][]keys.Version, len(parts))
 	fresh := make([]bool, len(parts))
-	prepare := func(*audit.Event) (err error) {
+	prepare := func(*audit.Event) error {
+		vault, err := x.vaultNow(ctx) // whose KEK may be another by now
+		if err != nil {
+			return err
+		}
 		for i := range parts {
 			if fresh[i] = fresh[i] || parts[i].key.IsZero(); fresh[i] {
 				if parts[i].key, err = keys.NewID(x.s.rand); err != nil {
 					return err
 				}
 			}
-			if rows[i], err = x.material(ctx, parts[i]); err != nil {
+			if rows[i], err = x.material(ctx, vault, parts[i]); err != nil {
 				return err
 			}
 		}
@@ -176,8 +176,18 @@ func (x *filler) make(ctx context.Context, parts []fillPart) error {
 	return nil
 }
 
-// material makes the versions of a part, but for what the transaction gives them.
-func (x *filler) material(ctx context.Context, part fillPart) ([]keys.Version, error) {
+// vaultNow loads the vault.
+func (x *filler) vaultNow(ctx context.Context) (vault *keys.Vault, err error) {
+	err = x.s.store.View(ctx, func(tx store.Tx) (err error) {
+		vault, err = store.LoadVault(tx, x.Vault)
+		return notFound(err, keys.TypeVault)
+	})
+	return vault, err
+}
+
+// material makes the versions of a part, but for what the transaction gives them, all sealed under
+// the vault's KEK of now.
+func (x *filler) material(ctx context.Context, vault *keys.Vault, part fillPart) ([]keys.Version, error) {
 	rows := make([]keys.Version, part.versions)
 	for i := range rows {
 		v := &rows[i]
@@ -185,7 +195,7 @@ func (x *filler) material(ctx context.Context, part fillPart) ([]keys.Version, e
 		if v.ID, err = keys.NewID(x.s.rand); err != nil {
 			return nil, err
 		}
-		if err := x.s.newVersion(ctx, part.key, x.vault, x.Spec, v); err != nil {
+		if err := x.s.newVersion(ctx, part.key, vault, x.Spec, v); err != nil {
 			return nil, err
 		}
 	}
@@ -205,6 +215,9 @@ func (m *mutation) fill(x *filler, part fillPart, fresh bool, rows []keys.Versio
 	} else {
 		var err error
 		if at, _, err = m.locate(KeyRef{ID: part.key, Tenant: x.vault.Tenant}, keys.Rotate); err != nil {
+			return err
+		}
+		if err = inForce(rows[0].KEKGeneration, at.vault.KEKGeneration); err != nil {
 			return err
 		}
 	}

@@ -3,6 +3,9 @@
 package kms_test
 
 import (
+	"crypto/rand"
+	"io"
+	"sync/atomic"
 	"testing"
 
 	"claviger/internal/keys"
@@ -67,6 +70,66 @@ func TestFill(t *testing.T) {
 				t.Fatalf("version %d of %s opens %v, %v", i+1, k.Name, got, err)
 			}
 		}
+	}
+}
+
+// interrupted is a source of randomness that runs f before the read at which left comes to zero.
+type interrupted struct {
+	io.Reader
+	left atomic.Int64
+	f    func()
+}
+
+func (r *interrupted) Read(b []byte) (int, error) {
+	if r.left.Add(-1) == 0 {
+		r.f()
+	}
+	return r.Reader.Read(b)
+}
+
+// TestFillDuringAReseal exchanges the vault's KEK in the middle of a Fill, which goes on under the new
+// one: between two of its transactions, and while the material of one is made.
+func TestFillDuringAReseal(t *testing.T) {
+	t.Parallel()
+	random := &interrupted{Reader: rand.Reader}
+	w := kmstest.New(t, kmstest.With(func(c *kms.Config) { c.Rand = random }))
+	resealed, parts := 0, 0
+	random.f = func() {
+		resealed++
+		if err := reseal(t, w, w.Tenant.Vault); err != nil {
+			t.Error(err)
+		}
+	}
+	f := kms.Filling{Vault: w.Tenant.Vault, Prefix: "many-", Spec: keys.AES256, Keys: 1, Versions: 1600, Largest: 1600}
+	err := w.Fill(t.Context(), w.System("FillStore"), f, func(int, int) {
+		switch parts++; parts {
+		case 1:
+			random.f()
+		case 2:
+			random.left.Store(50)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if resealed != 2 {
+		t.Errorf("the vault was resealed %d times", resealed)
+	}
+	rows := filled(t, w)
+	if len(rows) != 1 {
+		t.Fatalf("%d keys", len(rows))
+	}
+	versions := filledVersions(t, w, rows[0].ID)
+	if len(versions) != 1600 {
+		t.Errorf("%d versions", len(versions))
+	}
+	for _, v := range versions {
+		if err := w.OpensVersion(t.Context(), v.ID); err != nil {
+			t.Fatalf("version %d: %v", v.Ordinal, err)
+		}
+	}
+	if err := storetest.Check(t.Context(), w.Store); err != nil {
+		t.Error(err)
 	}
 }
 

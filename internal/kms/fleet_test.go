@@ -113,7 +113,7 @@ func TestFleet(t *testing.T) {
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
 		"Revocations": testFleetRevocations, "UnderLoad": testFleetUnderLoad, "Silent": testFleetSilent,
 		"Reseal": testFleetReseal, "InFlight": testFleetInFlight, "Lapse": testFleetLapse, "Leave": testFleetLeave, "Abandoned": testFleetAbandoned,
-		"Endpoints": testFleetEndpoints,
+		"Endpoints": testFleetEndpoints, "Tells": testFleetTells, "TellsNews": testFleetTellsNews, "TellsAtEnd": testFleetTellsAtEnd,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -52,7 +52,7 @@ func (s *Service) prepareKey(ctx context.Context, c *Call, ev *audit.Event, req 
 	}
 	var vault *keys.Vault
 	err := s.store.View(ctx, func(tx store.Tx) (err error) {
-		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev}
+		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev, told: &c.told}
 		id := req.Vault
 		if req.VaultName != "" {
 			if id, err = m.vaultID(VaultRef{External: req.VaultName}); err != nil {
@@ -125,6 +125,7 @@ func (m *mutation) vaultForKey(id keys.ID) (*keys.Vault, error) {
 	if m.who == nil || (!m.who.System() && (v.Tenant != m.who.Tenant || !m.c.reaches(v))) {
 		return nil, keys.NotFound(keys.TypeVault)
 	}
+	m.told.tell(v.Revision)
 	m.ev.Tenant, m.ev.Vault = v.Tenant, v.ID
 	if err := m.may(keys.CreateKey, identity.Resource{Tenant: v.Tenant, Vault: v.ID}); err != nil {
 		return nil, err

@@ -193,6 +193,7 @@ func (m *mutation) vault(ref VaultRef, act keys.Action) (*keys.Vault, keys.State
 	if err != nil {
 		return nil, "", notFound(err, keys.TypeVault)
 	}
+	m.told.tell(v.Revision)
 	if ref.HideDeleted && v.Effective(m.now) == keys.Deleted {
 		return nil, "", keys.NotFound(keys.TypeVault)
 	}
