@@ -203,6 +203,12 @@ func (u *using) material(of *keys.Version) (*engine.Key, error) {
 		return m, nil
 	}
 	m, err := u.s.loadMaterial(u.ctx, v.ID)
+	if keys.IsKind(err, keys.KindState) { // by a change that the snapshot is from before of
+		u.last = nil
+		if now, err := u.version(v.ID); err == nil {
+			u.tells().tell(now.Revision)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
