@@ -41,9 +41,10 @@ var levels = map[string]slog.Level{
 
 // serverOptions are the bounds that a configuration sets.
 func serverOptions(c config.Config, t *tls.Config, log *slog.Logger) server.Options {
+	trusted, _ := c.Server.Proxies() // checked with the configuration
 	return server.Options{
 		ReadHeaderTimeout: c.Server.ReadHeaderTimeout.Std(), ReadTimeout: c.Server.ReadTimeout.Std(),
 		WriteTimeout: c.Server.WriteTimeout.Std(), IdleTimeout: c.Server.IdleTimeout.Std(),
-		Connections: c.Limits.Connections, TLS: t, Log: log,
+		Connections: c.Limits.Connections, SourceConnections: c.Limits.SourceConnections, Trusted: trusted, TLS: t, Log: log,
 	}
 }

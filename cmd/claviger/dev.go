@@ -164,6 +164,7 @@ func (d *devServer) open(ctx context.Context, undo *cleanup) error {
 	}
 	bounds := serverOptions(config.Default(), tlsConfig, d.log)
 	bounds.WriteTimeout = devAnswer
+	bounds.SourceConnections = 0 // all clients are one source
 	srv := server.New(bounds)
 	undo.add(func() error { return srv.Shutdown(ended()) })
 	if d.front, err = srv.Bind(d.Listen); err != nil {

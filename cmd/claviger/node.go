@@ -193,6 +193,8 @@ func (n *node) gauges() {
 		func(s dialect.GuardStats) float64 { return float64(s.Unrecorded) })
 	guard(n.metrics.Gauge, "claviger_sources_failing", "Sources, and credentials there, of which something did not verify a moment ago.",
 		func(s dialect.GuardStats) float64 { return float64(s.Sources) })
+	n.metrics.Counter("claviger_connections_refused_total", "Connections closed as they came, because their source had as many as it may have.",
+		func() float64 { return float64(n.server.Refused()) })
 	guard(n.metrics.Gauge, "claviger_verifications_waiting", "Requests that wait for the verification of a long key.",
 		func(s dialect.GuardStats) float64 { return float64(s.Waiting) })
 	gauge("claviger_clock_held_seconds", "For how long the time of keys stands still because the machine's clock went back.",

@@ -36,6 +36,9 @@ func (c *Config) check() error {
 	if !(c.Limits.FailedVerifications >= 0 && c.Limits.FailedVerifications <= 1e6) {
 		p.add("limits.failed_verifications", "must be from 0, which is no limit, to 1000000")
 	}
+	if c.Limits.SourceConnections < 0 {
+		p.add("limits.source_connections", "is negative")
+	}
 	if c.Limits.HeavyVerifications < 0 {
 		p.add("limits.heavy_verifications", "is negative")
 	}

@@ -185,6 +185,10 @@ type Limits struct {
 	// Connections is how many client connections are open at once, each listener for itself;
 	// more wait. Default 4096.
 	Connections int `toml:"connections"`
+	// SourceConnections is how many of these one source may have, which is an IPv4 address or a
+	// network of 64 bits of IPv6; more are closed as they come. Those of trusted proxies do not
+	// count. 0 is no limit. Default 1024.
+	SourceConnections int `toml:"source_connections"`
 	// FailedVerifications is how many requests per second a source, which is an IPv4 address or a
 	// network of 64 bits of IPv6, may send whose signature does not verify or that cannot be read.
 	// Five seconds' worth may come at once; one with an RSA-4096 key counts for twelve. Beyond, its
@@ -327,7 +331,7 @@ func Default() Config {
 		Seal:    Seal{Type: "file"},
 		Vaults:  Vaults{Mode: "ports"},
 		Admin:   Admin{Listen: "127.0.0.1:7440"},
-		Limits:  Limits{Mode: "management", Connections: 4096, FailedVerifications: 20},
+		Limits:  Limits{Mode: "management", Connections: 4096, SourceConnections: 1024, FailedVerifications: 20},
 		OCI:     OCI{Consistency: "strict"},
 		Alibaba: Alibaba{XMLRoot: "operation", NonceCapacity: 4_000_000},
 		Audit:   Audit{SegmentMiB: 64},

@@ -15,7 +15,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -34,13 +36,17 @@ type Options struct {
 	WriteTimeout      time.Duration // 0: none
 	IdleTimeout       time.Duration // 0: none
 	Connections       int           // open at once, each listener for itself; 0: no bound
-	TLS               *tls.Config   // nil: plain HTTP
-	Log               *slog.Logger  // required
+	SourceConnections int           // of these, how many one source may have; 0: no bound
+	// Trusted are proxies, whose connections are many clients' and count for no source.
+	Trusted []netip.Prefix
+	TLS     *tls.Config  // nil: plain HTTP
+	Log     *slog.Logger // required
 }
 
 // Server owns listeners and background work. It is safe for concurrent use.
 type Server struct {
-	opts Options
+	opts    Options
+	refused atomic.Int64 // connections of sources that had too many
 
 	work    sync.WaitGroup     // accepting, draining and background goroutines
 	ctx     context.Context    // of background work
@@ -60,6 +66,10 @@ func New(o Options) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Server{opts: o, ctx: ctx, cancel: cancel, stopped: make(chan struct{}), endpoints: map[*Endpoint]struct{}{}}
 }
+
+// Refused is how many connections were closed as they came, because their source had as many as it
+// may have.
+func (s *Server) Refused() int64 { return s.refused.Load() }
 
 // Endpoint is one bound address. It accepts connections from Bind on, and answers from Serve on.
 type Endpoint struct {
@@ -86,7 +96,7 @@ func (s *Server) bind(address string, plain bool) (*Endpoint, error) {
 		return nil, err
 	}
 	if s.opts.Connections > 0 {
-		ln = limit(ln, s.opts.Connections)
+		ln = limit(ln, s.opts, &s.refused)
 	}
 	e := &Endpoint{server: s, ln: ln, plain: plain || s.opts.TLS == nil}
 	s.endpoints[e] = struct{}{}

@@ -232,7 +232,7 @@ func (r ready) Close() error {
 func TestConnectionLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := limit(ready{closed: make(chan struct{})}, 2)
+		l := limit(ready{closed: make(chan struct{})}, Options{Connections: 2, SourceConnections: 1}, nil) // pipes have no source
 		accepted := make(chan net.Conn, 10)
 		over := make(chan error, 1)
 		go func() {
