@@ -36,6 +36,10 @@ func TestDegraded(t *testing.T) {
 		t.Parallel()
 		testAuditFull(t, binary)
 	})
+	t.Run("ReadOnly", func(t *testing.T) {
+		t.Parallel()
+		testReadOnly(t, binary)
+	})
 	t.Run("RootGone", func(t *testing.T) {
 		t.Parallel()
 		testRootGone(t, binary)

@@ -93,7 +93,7 @@ func newNode(ctx context.Context, set settings) (*node, error) {
 		n.pool.Close()
 		return nil, err
 	}
-	n.health = server.NewHealth(n.service.Ready, set.log)
+	n.health = server.NewHealth(n.service.Ready, n.service.Writable, set.log)
 	n.guard = dialect.NewGuard(n.guarding())
 	n.oci = oci.New(oci.Config{
 		Service: n.service, Regions: ociNames, VaultURL: n.vaults.vaultURL, ReplicaURL: n.vaults.replicaURL,
@@ -202,6 +202,13 @@ func (n *node) gauges() {
 	gauge("claviger_audit_writable", "0 while the audit log cannot be written: data calls are refused.",
 		func(s kms.Stats) float64 {
 			if s.AuditStopped {
+				return 0
+			}
+			return 1
+		})
+	n.metrics.Gauge("claviger_store_writable", "0 when the database refused the last change, for want of room or because it takes none.",
+		func() float64 {
+			if n.service.Writable() != nil {
 				return 0
 			}
 			return 1

@@ -25,7 +25,7 @@ import (
 	"claviger/internal/porttest"
 )
 
-// nodeSet is a database of serve in PostgreSQL and its nodes, each of which keeps its addresses and
+// nodeSet is a database of serve in PostgreSQL and its nodes, or one in SQLite and its only one. Each keeps its addresses and
 // its directory over its starts.
 type nodeSet struct {
 	binary, dir, url string
@@ -67,10 +67,12 @@ func (s *nodeSet) configure(t *testing.T, i int) *setNode {
 		config: filepath.Join(s.dir, fmt.Sprintf("node%d.toml", i)), data: filepath.Join(s.dir, fmt.Sprintf("node%d", i)),
 		admin: unusedAddress(t), region: unusedAddress(t),
 	}
+	database := ""
+	if s.url != "" {
+		database = fmt.Sprintf("store.type = \"postgres\"\nstore.url = %q\nnode.name = \"node%d\"", s.url, i)
+	}
 	write(t, n.config, fmt.Appendf(nil, `data = %q
-store.type = "postgres"
-store.url = %q
-node.name = "node%d"
+%s
 seal.file = %q
 admin.token_file = %q
 admin.listen = %q
@@ -84,7 +86,7 @@ oci = "eu-frankfurt-1"
 alibaba = "eu-central-1"
 listen = %q
 advertise = "http://%s"
-`, n.data, s.url, i, filepath.Join(s.dir, "root.key"), filepath.Join(s.dir, "admin.token"), n.admin, setHost, s.settings, n.region, setHost))
+`, n.data, database, filepath.Join(s.dir, "root.key"), filepath.Join(s.dir, "admin.token"), n.admin, setHost, s.settings, n.region, setHost))
 	return n
 }
 

@@ -302,6 +302,18 @@ func (s *Service) Ready(ctx context.Context) error {
 	return nil
 }
 
+// writable is what a store may have beyond its contract.
+type writable interface{ Writable() error }
+
+// Writable is nil unless the store refused the last change that it was asked for. Data calls need
+// none: the service may be ready all the same.
+func (s *Service) Writable() error {
+	if w, ok := s.store.(writable); ok {
+		return w.Writable()
+	}
+	return nil
+}
+
 // Stats are figures for the metrics page.
 type Stats struct {
 	Keyring       int // snapshots in memory

@@ -44,7 +44,7 @@ func TestFront(t *testing.T) {
 	t.Parallel()
 	target := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "oci "+r.RequestURI) })
 	e := serve(t, newServer(t, Options{}), &Front{
-		OCI: target, Alibaba: text("alibaba"), Admin: text("admin"), Metrics: text("metrics"), Health: NewHealth(fine, quiet()),
+		OCI: target, Alibaba: text("alibaba"), Admin: text("admin"), Metrics: text("metrics"), Health: NewHealth(fine, writable, quiet()),
 	})
 	for line, want := range map[string]string{
 		"GET /20180608/vaults?x=%2F": "oci /20180608/vaults?x=%2F",
@@ -87,7 +87,7 @@ func TestFrontHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := serve(t, newServer(t, Options{}), &Front{
-		OCI: text("oci"), Alibaba: text("alibaba"), Health: NewHealth(fine, quiet()),
+		OCI: text("oci"), Alibaba: text("alibaba"), Health: NewHealth(fine, writable, quiet()),
 		Hosts: hosts, Advertise: "https://kms.example.org",
 	})
 	for _, test := range []struct {
@@ -111,13 +111,13 @@ func TestFrontHosts(t *testing.T) {
 
 func TestHealth(t *testing.T) {
 	t.Parallel()
-	var broken error
+	var broken, refused error
 	h := NewHealth(func(ctx context.Context) error {
 		if _, bounded := ctx.Deadline(); !bounded {
 			t.Error("the check has all the time in the world")
 		}
 		return broken
-	}, quiet())
+	}, func() error { return refused }, quiet())
 	e := serve(t, newServer(t, Options{}), &Front{OCI: text("oci"), Alibaba: text("alibaba"), Health: h})
 	look := func(path string, wantStatus int, want string) {
 		t.Helper()
@@ -129,7 +129,10 @@ func TestHealth(t *testing.T) {
 	broken = errors.New("the store is at /secret/place")
 	look("/readyz", 503, "not ready")
 	look("/healthz", 200, "ok")
-	broken = nil
+	broken, refused = nil, broken
+	look("/readyz", 200, "ready, but changes are refused")
+	refused = nil
+	look("/readyz", 200, "ready")
 	h.Stopping()
 	look("/readyz", 503, "stopping")
 	look("/healthz", 200, "ok")

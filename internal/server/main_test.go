@@ -17,6 +17,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // quiet logs nothing.
+func writable() error { return nil }
+
 func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // newServer makes a server that is shut down when the test ends.

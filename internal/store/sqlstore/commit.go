@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"claviger/internal/store"
@@ -37,6 +38,8 @@ type committer struct {
 	head    store.Head // as last committed
 	away    bool       // the database could not be reached for as long as a batch waits for that
 	memo    memo       // of records, for swift batches
+
+	refused atomic.Pointer[error] // why the last change was; nil when it was made
 }
 
 // run is the committer's goroutine.
@@ -75,6 +78,7 @@ func (c *committer) serve(batch []*request) {
 	ctx := context.Background() // a caller's end is not the batch's
 	if err := c.reach(ctx); err != nil {
 		c.log.ErrorContext(ctx, "reopen the database", "error", err)
+		c.refused.Store(&err)
 		c.fail(batch, err)
 		return
 	}
@@ -107,6 +111,7 @@ func (c *committer) serve(batch []*request) {
 			}
 		}
 		c.log.ErrorContext(ctx, "commit a batch", "transactions", len(batch), "error", err)
+		c.refused.Store(&err)
 		c.fail(batch, err)
 		return
 	}
@@ -172,6 +177,9 @@ func (c *committer) transact(ctx context.Context, requests []*request, swift boo
 			c.unknown(requests)
 		}
 		return fmt.Errorf("commit: %w", err)
+	}
+	if wrote {
+		c.refused.Store(nil)
 	}
 	c.head = head
 	release()

@@ -173,6 +173,15 @@ func (s *Store) Ping(ctx context.Context) error {
 	return nil
 }
 
+// Writable is nil unless the database itself refused the last change: for want of room, because it
+// takes none, or because it did not answer. It does not try.
+func (s *Store) Writable() error {
+	if err := s.committer.refused.Load(); err != nil {
+		return s.named(*err)
+	}
+	return nil
+}
+
 // Close implements [store.Store]. Transactions that are queued are finished, and views waited
 // for. Closing twice is harmless.
 func (s *Store) Close() error {
