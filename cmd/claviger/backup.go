@@ -66,6 +66,9 @@ type backupInspectCmd struct {
 // Run shows the manifest of a backup. With a key that opens it, it reads all of the backup.
 func (c *backupInspectCmd) Run(a *app) (err error) {
 	opener, given, err := c.opener()
+	if err == nil && c.Config != "" && !given {
+		err = errors.New("neither a root key nor an identity that the configuration names is there")
+	}
 	if err != nil {
 		return err
 	}
@@ -96,13 +99,10 @@ func (c *backupInspectCmd) Run(a *app) (err error) {
 // opener is what the flags name that may open a backup, and whether they name anything.
 func (c *backupInspectCmd) opener() (o archive.Opener, given bool, err error) {
 	root, identity := c.RootKey, c.Identity
+	var cfg *config.Config
 	if c.Config != "" {
-		cfg, err := config.Load(c.Config)
-		if err != nil {
+		if cfg, err = config.Load(c.Config); err != nil {
 			return o, false, usageError{err}
-		}
-		if root == "" {
-			root = cfg.Seal.File
 		}
 		if identity == "" {
 			identity = cfg.Backup.IdentityFile
@@ -113,14 +113,30 @@ func (c *backupInspectCmd) opener() (o archive.Opener, given bool, err error) {
 			return o, false, fmt.Errorf("read identities: %w", err)
 		}
 	}
-	if root != "" {
-		var key seal.Seal
-		if key, err = file.Open(root, rand.Reader); err != nil {
-			return o, false, err
-		}
-		o.Root = key
+	var key seal.Seal
+	switch {
+	case root != "":
+		key, err = file.Open(root, rand.Reader)
+	case cfg != nil:
+		key, err = rootsOf(cfg)
 	}
-	return o, root != "" || identity != "", nil
+	if err != nil {
+		return o, false, err
+	}
+	o.Root = key
+	return o, key != nil || identity != "", nil
+}
+
+// rootsOf opens the root keys that a configuration names, the retired one for restores among them. The
+// server's own may be yet to be made; nil where there is none at all.
+func rootsOf(cfg *config.Config) (seal.Seal, error) {
+	if exists(cfg.Seal.File) {
+		return openSeal(cfg)
+	}
+	if cfg.Backup.RootFile != "" {
+		return file.Open(cfg.Backup.RootFile, rand.Reader)
+	}
+	return nil, nil
 }
 
 // verifyBackup reads a whole backup.

@@ -124,7 +124,7 @@ func (c *backupCreateCmd) direct(a *app) (err error) {
 
 type backupRestoreCmd struct {
 	Config   string `required:"" help:"Configuration of the server that the store is for. Its database is made, and must not hold keys; so are its root key and admin token, where they are not there." placeholder:"FILE"`
-	RootKey  string `help:"Root key that opens the backup, where it is another than the server's." placeholder:"FILE"`
+	RootKey  string `help:"Root key that opens the backup, where it is another than the server's. Default: the server's, and backup.root_file." placeholder:"FILE"`
 	Identity string `help:"Private keys of age, one of which opens the backup. Default: backup.identity_file." placeholder:"FILE"`
 	File     string `arg:"" help:"The backup."`
 }
@@ -150,14 +150,7 @@ func (c *backupRestoreCmd) Run(a *app) (err error) {
 	if err := c.untouched(a, cfg); err != nil {
 		return err
 	}
-	inspect := backupInspectCmd{RootKey: c.RootKey, Identity: c.Identity, Config: c.Config}
-	if c.RootKey == "" && !exists(cfg.Seal.File) {
-		inspect.Config = "" // the root key is yet to be made
-		if inspect.Identity == "" {
-			inspect.Identity = cfg.Backup.IdentityFile
-		}
-	}
-	opener, _, err := inspect.opener()
+	opener, _, err := (&backupInspectCmd{RootKey: c.RootKey, Identity: c.Identity, Config: c.Config}).opener()
 	if err != nil {
 		return err
 	}
@@ -179,8 +172,9 @@ func (c *backupRestoreCmd) Run(a *app) (err error) {
 	if err := c.settle(a, cfg); err != nil {
 		return fmt.Errorf("the store is restored, but: %w", err)
 	}
-	_, err = fmt.Fprintf(a.out, "Restored revision %d, of %s: %d vaults, %d keys, %d key versions\n",
-		header.Revision, header.CreatedAt.Format(time.RFC3339), header.Counts.Vaults, header.Counts.Keys, header.Counts.Versions)
+	n := header.Counts
+	_, err = fmt.Fprintf(a.out, "Restored revision %d, of %s: %s, %s, %s\n", header.Revision, header.CreatedAt.Format(time.RFC3339),
+		plural(n.Vaults, "vault"), plural(n.Keys, "key"), plural(n.Versions, "key version"))
 	return err
 }
 

@@ -26,6 +26,7 @@ type progress struct {
 	out      io.Writer
 	what     string
 	terminal bool
+	share    bool // what is done is a share of the work, and counts nothing
 	now      func() time.Time
 
 	began, shown time.Time
@@ -38,6 +39,13 @@ func (a *app) progress(what string) *progress {
 	p := &progress{out: a.err, what: what, terminal: ok && term.IsTerminal(int(f.Fd())), now: time.Now}
 	p.began = p.now()
 	p.shown = p.began
+	return p
+}
+
+// percents is progress of work that is told in percent.
+func (a *app) percents(what string) *progress {
+	p := a.progress(what)
+	p.share = true
 	return p
 }
 
@@ -55,7 +63,11 @@ func (p *progress) show(done, total int) {
 	if total > 0 {
 		share = min(1, float64(done)/float64(total))
 	}
-	line := fmt.Sprintf("%s %3.0f%%  %d of %d%s", p.what, 100*share, done, total, p.left(now, share, done))
+	counted := ""
+	if !p.share {
+		counted = fmt.Sprintf("  %d of %d", done, total)
+	}
+	line := fmt.Sprintf("%s %3.0f%%%s%s", p.what, 100*share, counted, p.left(now, share, done))
 	if !p.terminal {
 		_, _ = fmt.Fprintln(p.out, line) // nobody to tell
 		return
@@ -73,7 +85,11 @@ func (p *progress) left(now time.Time, share float64, done int) string {
 	if share < 0.001 {
 		return ""
 	}
-	return fmt.Sprintf(", %s left, %.0f/s", time.Duration(float64(spent)*(1-share)/share).Round(time.Second), float64(done)/spent.Seconds())
+	left := fmt.Sprintf(", %s left", time.Duration(float64(spent)*(1-share)/share).Round(time.Second))
+	if p.share {
+		return left
+	}
+	return left + fmt.Sprintf(", %.0f/s", float64(done)/spent.Seconds())
 }
 
 // end leaves the terminal's line.

@@ -52,3 +52,18 @@ func TestProgressOfShortWork(t *testing.T) {
 		}
 	}
 }
+
+// TestProgressInPercent counts nothing.
+func TestProgressInPercent(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	p := &progress{out: &out, what: "work", share: true, now: func() time.Time { return now }, began: now, shown: now}
+	now = now.Add(30 * time.Second)
+	p.show(50, 100)
+	p.show(100, 100)
+	p.end()
+	if got, want := out.String(), "work  50%, 30s left\nwork 100%, took 30s\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -43,7 +43,7 @@ func (c *vaultResealCmd) Run(a *app) error {
 // awaitWork shows how far some work of the server is until it is over. A server that does not answer
 // for a moment is asked again.
 func awaitWork(a *app, client *admin.Client, what string, w *admin.Work) (*admin.Work, error) {
-	p := a.progress(what)
+	p := a.percents(what)
 	defer p.end()
 	failing := time.Time{}
 	for !w.Finished() {

@@ -112,7 +112,11 @@ func (r *resealing) run(ctx context.Context) error {
 	if err := r.finish(ctx); err != nil {
 		return err
 	}
-	r.j.note(fmt.Sprintf("%d key versions are sealed under generation %d of the vault's KEK; older ones are deleted.", r.resealed, r.under.generation))
+	what := "key versions are"
+	if r.resealed == 1 {
+		what = "key version is"
+	}
+	r.j.note(fmt.Sprintf("%d %s sealed under generation %d of the vault's KEK; older ones are deleted.", r.resealed, what, r.under.generation))
 	return nil
 }
 

@@ -61,13 +61,16 @@ func catalog(ctx context.Context, s *session, text string) ([]*catalogued, error
 	return out, nil
 }
 
+// bucketTable holds what throttling allows at the moment. There are dumps that have it, without rows.
+const bucketTable = "throttles"
+
 // moved picks what a copy takes along: all but the schema's own tables, the nodes that serve from
-// the database, and the head, which comes last.
+// the database and the buckets that they share, and the head, which comes last.
 func moved(all []*catalogued) ([]*catalogued, error) {
 	var out []*catalogued
 	for _, t := range all {
 		switch t.name {
-		case "goose_db_version", "schema_floor", "nodes", "feed_head":
+		case "goose_db_version", "schema_floor", "nodes", bucketTable, "feed_head":
 			continue
 		case "versions": // a key's versions are read together
 			t.order = []string{"key", "ordinal"}

@@ -117,6 +117,9 @@ func (s *Store) Load(ctx context.Context, by, from string, d *store.Dump, next f
 			return err
 		}
 		t := l.tables[rows.Table]
+		if t == nil {
+			continue
+		}
 		if err := s.transactionally(ctx, func(in *session) error { return s.engine.fill(ctx, in, t, rows.Rows) }); err != nil {
 			return fmt.Errorf("fill table %s: %w", t.name, err)
 		}
@@ -127,7 +130,7 @@ func (s *Store) Load(ctx context.Context, by, from string, d *store.Dump, next f
 type loading struct {
 	s      *Store
 	d      *store.Dump
-	tables []*catalogued // as the dump has them
+	tables []*catalogued // as the dump has them; nil for one that is left out
 }
 
 func (l *loading) begin(ctx context.Context, by, from string) error {
@@ -147,14 +150,20 @@ func (l *loading) begin(ctx context.Context, by, from string) error {
 		if err != nil {
 			return err
 		}
+		filled := 0
 		for _, t := range l.d.Tables {
+			if t.Name == bucketTable {
+				l.tables = append(l.tables, nil)
+				continue
+			}
 			i := slices.IndexFunc(known, func(k *catalogued) bool { return k.name == t.Name && slices.Equal(k.columns, t.Columns) })
 			if i < 0 {
 				return fmt.Errorf("the backup has a table %q that is not of schema %d", t.Name, has)
 			}
 			l.tables = append(l.tables, known[i])
+			filled++
 		}
-		if len(known) != len(l.tables) {
+		if len(known) != filled {
 			return errors.New("the backup lacks a table of its schema")
 		}
 		return l.mark(ctx, s, known, &unfinished{By: by, From: from, Rev: l.d.Head.Revision, Events: l.d.Head.Events})

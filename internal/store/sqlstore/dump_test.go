@@ -23,6 +23,38 @@ type dumped struct {
 	rows []store.Rows
 }
 
+// TestDumpsLeaveBucketsOut dumps a store whose nodes throttle, and takes a dump of before that was so.
+func TestDumpsLeaveBucketsOut(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := openTest(t, Options{Dir: dir, Create: true})
+	recs := populate(t, s)
+	update(t, s, &store.KEK{Generation: 1, Root: "root", Sealed: []byte("sealed"), CreatedAt: (&storetest.World{}).Time()})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	edit(t, dir, "INSERT INTO throttles (tenant, class, tokens, granted, at) VALUES (randomblob(16), 'write', 0.5, 1.5, 1)")
+	s = openTest(t, Options{Dir: dir})
+	d := dumpOf(t, s)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range d.Tables {
+		if table.Name == bucketTable {
+			t.Error("the dump has the buckets")
+		}
+	}
+	d.rows = append(d.rows, store.Rows{Table: len(d.Tables)})
+	d.Tables = append(d.Tables, store.DumpTable{Name: bucketTable})
+	into := t.TempDir()
+	d.load(t, openTest(t, Options{Dir: into, Create: true, Unfinished: true}))
+	s = openTest(t, Options{Dir: into})
+	holds(t, s, slices.Concat(recs...))
+	if err := errors.Join(storetest.Check(t.Context(), s), s.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
 func dumpOf(t *testing.T, s *Store) *dumped {
 	t.Helper()
 	d := &dumped{}
