@@ -38,9 +38,10 @@ SOAK      := 1h     # how long make soak takes
 # SQLite is C in Go's words, with memory that is not Go's: the race detector finds nothing in it, and
 # takes most of its time there.
 UNRACED   := $(foreach p,modernc.org/sqlite/lib modernc.org/libc,-gcflags=$p=-race=false)
-# Tests that go through tables one row after the other. The race detector finds nothing in them and
-# takes minutes for it; they run without it.
-TABLES    := ^Test(Each|Every|VerifyFinds|IfMatch|AChangedRowIsRefused|ARestoreThatIsCutShort)
+# Tests that go through tables one row after the other, and scripts of commands that do one thing
+# after the other. The race detector finds nothing in them and takes minutes for it; they run
+# without it.
+TABLES    := ^Test(Each|Every|VerifyFinds|IfMatch|AChangedRowIsRefused|ARestoreThatIsCutShort|BadInput|BannedText|CopyCompares|Wycheproof)|^TestScripts$$/^(cli|seed|bench|copy|fill|verify|version)$$
 
 export GOLANGCI_LINT_CACHE := $(CURDIR)/.cache/golangci-lint
 
