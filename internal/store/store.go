@@ -49,7 +49,8 @@ type Store interface {
 	// another of its group failed: only its last run counts, and an error of Put may show in
 	// that alone. A failed commit fails every transaction of its group with ErrUnknown. A ctx that ends before fn was started withdraws it, with
 	// the context's error; after that the transaction goes on and ctx ends only the
-	// waiting, with ErrUnknown. fn runs on a goroutine of the store and must not call
+	// waiting, with ErrUnknown: what fn touches is then still the store's. A transaction that is
+	// undone, to be run again or for good, gives the records that it put the revisions back that they had. fn runs on a goroutine of the store and must not call
 	// the store. The revision is 0 when fn wrote no record that is announced.
 	Update(ctx context.Context, fn func(Tx) error) (revision int64, err error)
 

@@ -27,22 +27,6 @@ type batch struct {
 	changes []changeRow
 	begun   store.Head
 	head    store.Head // after what was added
-
-	numbered []numbered // records that have their new revision already
-}
-
-// numbered is where a record has its revision, and what that was before.
-type numbered struct {
-	at  *int64
-	was int64
-}
-
-// unnumber gives the records back the revisions that they had: whoever runs again with the same
-// records must find them as they were.
-func (b *batch) unnumber() {
-	for i := len(b.numbered) - 1; i >= 0; i-- {
-		*b.numbered[i].at = b.numbered[i].was
-	}
 }
 
 // eventRow is an audit event as it is stored.

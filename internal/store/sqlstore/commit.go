@@ -135,7 +135,13 @@ func (c *committer) bounded(ctx context.Context, batch []*request, swift bool) e
 
 // transact runs a batch in one transaction of the database and answers its requests. After an
 // error nothing was answered. After [errCareful] the transaction is undone.
-func (c *committer) transact(ctx context.Context, requests []*request, swift bool) error {
+func (c *committer) transact(ctx context.Context, requests []*request, swift bool) (err error) {
+	var given numbers
+	defer func() {
+		if err != nil && !errors.Is(err, store.ErrUnknown) {
+			given.takeBack(0)
+		}
+	}()
 	release := c.exclude()
 	defer func() { release() }()
 	known := c.head.Revision
@@ -152,10 +158,7 @@ func (c *committer) transact(ctx context.Context, requests []*request, swift boo
 	if swift {
 		b = &batch{memo: &c.memo, begun: c.head, head: c.head}
 	}
-	head, wrote, err := c.applyAll(ctx, requests, b)
-	if err != nil && swift {
-		b.unnumber()
-	}
+	head, wrote, err := c.applyAll(ctx, requests, b, &given)
 	if errors.Is(err, errCareful) {
 		c.memo.clear()
 		c.session.pipeline = nil
@@ -194,13 +197,13 @@ func (c *committer) transact(ctx context.Context, requests []*request, swift boo
 
 // applyAll runs the requests of a batch, and answers where the head is then and whether anything
 // was written.
-func (c *committer) applyAll(ctx context.Context, requests []*request, b *batch) (store.Head, bool, error) {
+func (c *committer) applyAll(ctx context.Context, requests []*request, b *batch, given *numbers) (store.Head, bool, error) {
 	head, wrote := c.head, false
 	for _, r := range requests {
 		if !r.proceed() {
 			continue
 		}
-		dirty, err := c.apply(ctx, r, b, &head)
+		dirty, err := c.apply(ctx, r, b, given, &head)
 		if err != nil {
 			return head, false, err
 		}
@@ -220,9 +223,10 @@ func (c *committer) applyAll(ctx context.Context, requests []*request, b *batch)
 
 // apply runs one request and reports whether it wrote. The error is one that ends the whole
 // batch; the request's own is in the request.
-func (c *committer) apply(ctx context.Context, r *request, b *batch, head *store.Head) (bool, error) {
+func (c *committer) apply(ctx context.Context, r *request, b *batch, given *numbers, head *store.Head) (bool, error) {
+	before := len(*given)
 	t := &tx{
-		ctx: ctx, session: c.session, engine: c.engine, batch: b,
+		ctx: ctx, session: c.session, engine: c.engine, batch: b, numbers: given,
 		writer: true, begun: *head, head: *head, revision: head.Revision + 1,
 	}
 	r.revision, r.changes = 0, nil
@@ -243,6 +247,7 @@ func (c *committer) apply(ctx context.Context, r *request, b *batch, head *store
 	case r.err != nil && b != nil:
 		return false, nil // nothing of it was written
 	case r.err != nil:
+		given.takeBack(before)
 		return false, c.undo(ctx, t)
 	}
 	if b != nil {

@@ -47,7 +47,7 @@ func TestPostgres(t *testing.T) {
 		})
 	})
 	for name, test := range map[string]func(*testing.T, *pgtest.Server){
-		"SameSchema": testSameSchema, "Open": testOpen, "Follow": testFollow, "SeenFirst": testSeenFirst, "Stopped": testStopped,
+		"SameSchema": testSameSchema, "Open": testOpen, "Follow": testFollow, "SeenFirst": testSeenFirst, "Stopped": testStopped, "RunAgain": testRunAgain,
 		"Restart": func(t *testing.T, _ *pgtest.Server) { testRestart(t) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -291,6 +291,60 @@ func TestUnreplicated(t *testing.T) {
 	} {
 		if got := unreplicated(&pgconn.Notice{Message: text}); got != want {
 			t.Errorf("%q: %t, want %t", text, got, want)
+		}
+	}
+}
+
+// testRunAgain ends the connection of a batch after it has written, when it is run swiftly and when
+// it is run carefully: whoever puts the same records once more finds them as they were.
+func testRunAgain(t *testing.T, server *pgtest.Server) {
+	url := server.Schema(t, "again")
+	for _, way := range []bool{swiftly, carefully} {
+		o := PostgresOptions{URL: url, Create: way == swiftly}
+		s, err := OpenPostgres(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := &storetest.World{}
+		if way == carefully {
+			for range 100 { // past what was stored
+				w.ID()
+			}
+		}
+		made := w.Tenant()
+		update(t, s, made)
+		changed := *made
+		fresh := w.Tenant()
+		runs := 0
+		_, err = s.Update(t.Context(), func(tx store.Tx) error {
+			runs++
+			if way == carefully {
+				if _, err := tx.Changes(0, 1); err != nil { // not in a swift batch
+					return err
+				}
+			}
+			if err := errors.Join(tx.Put(fresh), tx.Put(&changed)); err != nil {
+				return err
+			}
+			if runs == 1 || way == carefully && runs == 2 {
+				var pid int
+				err := s.committer.session.one(t.Context(), "SELECT pg_backend_pid()", nil, []any{&pid})
+				if err == nil {
+					_, err = server.Query(t.Context(), "postgres", fmt.Sprintf("SELECT pg_terminate_backend(%d)", pid))
+				}
+				return err
+			}
+			return nil
+		})
+		if err != nil {
+			t.Errorf("swiftly %t: %v", way, err)
+		}
+		if want := map[bool]int{swiftly: 2, carefully: 3}[way]; runs < want {
+			t.Errorf("swiftly %t: the function ran %d times, want %d at least", way, runs, want)
+		}
+		holds(t, s, []store.Record{fresh, &changed})
+		if err := s.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

@@ -109,10 +109,29 @@ func (t *tx) insertUnrevised(r *row) error {
 	return nil
 }
 
+// numbers are the records that a run of a batch has given their new revisions.
+type numbers []numbered
+
+// numbered is where a record has its revision, and what that was before.
+type numbered struct {
+	at  *int64
+	was int64
+}
+
+// takeBack gives the records from the nth on back the revisions that they had: whoever runs again
+// with the same records must find them as they were.
+func (n *numbers) takeBack(nth int) {
+	given := *n
+	for i := len(given) - 1; i >= nth; i-- {
+		*given[i].at = given[i].was
+	}
+	*n = given[:nth]
+}
+
 // number gives a record this transaction's revision.
 func (t *tx) number(r *row) {
-	if t.batch != nil {
-		t.batch.numbered = append(t.batch.numbered, numbered{r.revision, *r.revision})
+	if t.numbers != nil {
+		*t.numbers = append(*t.numbers, numbered{r.revision, *r.revision})
 	}
 	*r.revision = t.revision
 }

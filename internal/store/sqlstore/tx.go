@@ -31,6 +31,7 @@ type tx struct {
 	// Of Update only.
 	writer   bool
 	batch    *batch     // under way, when it is run swiftly
+	numbers  *numbers   // of the run
 	dirty    bool       // has begun to write: in a careful batch there is a savepoint
 	wrote    bool       // has changed rows of the database
 	begun    store.Head // before this transaction
