@@ -328,7 +328,8 @@ func TestModel(t *testing.T) {
 			{6, 7, attempt{what: encryptCall}, result{version: "a"}},
 		}, false},
 		"used at one node, and then refused by another, while it is enabled": {[]call{
-			made, {3, 4, attempt{what: disableCall}, result{}},
+			made,
+			{3, 4, attempt{what: disableCall}, result{}},
 			{5, 12, attempt{what: enableCall, node: 2}, result{}},
 			{6, 7, attempt{what: encryptCall, node: 2}, result{version: "a"}},
 			{8, 9, attempt{what: encryptCall}, result{refused: true}},
