@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/pprof"
 	"slices"
 	"strings"
 	"time"
@@ -31,6 +32,8 @@ import (
 type serveCmd struct {
 	Config string `required:"" help:"Configuration of the server." placeholder:"FILE"`
 
+	CPUProfile string `name:"cpu-profile" help:"Until the server ends, write to this file what the processor is busy with, as go tool pprof reads it." placeholder:"FILE"`
+
 	AcceptStaleRevocation bool `help:"Serve from several database hosts though commits do not wait for a standby: after a failover, what was revoked may be used, and answered changes may be lost."`
 }
 
@@ -44,6 +47,11 @@ func (c *serveCmd) Run(a *app) (err error) {
 	log := newLogger(a.err, cfg.Log.Format, cfg.Log.Level)
 	undo := &cleanup{}
 	defer func() { err = errors.Join(err, undo.run()) }()
+	if c.CPUProfile != "" {
+		if err := profile(c.CPUProfile, undo); err != nil {
+			return err
+		}
+	}
 
 	n, err := openServe(a.ctx, c.Config, cfg, log, undo)
 	if err != nil {
@@ -73,6 +81,20 @@ func (c *serveCmd) Run(a *app) (err error) {
 	err = n.run(a.ctx, cfg.Server.ShutdownTimeout.Std())
 	log.Info("stopped")
 	return err
+}
+
+// profile samples what the processor is busy with, into a file that is complete once undo has run.
+func profile(path string, undo *cleanup) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	undo.add(f.Close)
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return err
+	}
+	undo.add(func() error { pprof.StopCPUProfile(); return nil })
+	return nil
 }
 
 // prune removes the audit log's segments that are older than their retention.

@@ -35,6 +35,7 @@ type options struct {
 	calm            int    // seconds with next to nothing to do, after which memory is looked at
 	stripped        string // binary without symbols, whose size is told
 	scratch         string // directory for everything that servers store
+	profiles        string // directory for what each Claviger's processor is busy with; "": none
 }
 
 func main() {
@@ -65,6 +66,7 @@ func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	f.IntVar(&o.calm, "calm", 8, "with -start: memory is looked at when the server has had next to nothing to do for so many seconds")
 	f.StringVar(&o.stripped, "stripped", "", "the server's binary without symbols, whose size is told")
 	f.StringVar(&o.scratch, "scratch", "", "make data directories below this one; the system's for temporary files by default")
+	f.StringVar(&o.profiles, "profiles", "", "have each Claviger write a profile of its processor time into this directory")
 	f.BoolVar(&o.list, "list", false, "list the rows")
 	if err := f.Parse(args); err != nil {
 		return err

@@ -35,7 +35,15 @@ func surroundings() bench.Surroundings {
 
 // newPair starts both.
 func newPair(ctx context.Context, o options, dir string, cert *certificate) (*pair, error) {
-	s, err := newSite(ctx, o.claviger, dir, "", cert)
+	var flags []string
+	if o.profiles != "" {
+		name := "http.pprof"
+		if cert != nil {
+			name = "https.pprof"
+		}
+		flags = []string{"--cpu-profile", filepath.Join(o.profiles, name)}
+	}
+	s, err := newSite(ctx, o.claviger, dir, "", cert, flags...)
 	if err != nil {
 		return nil, err
 	}

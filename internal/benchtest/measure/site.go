@@ -42,8 +42,8 @@ type site struct {
 const vaultPorts = 2
 
 // newSite makes an installation in a new directory below dir and starts it. A certificate makes it
-// serve TLS.
-func newSite(ctx context.Context, binary, dir, settings string, cert *certificate) (s *site, err error) {
+// serve TLS. The flags are those of serve.
+func newSite(ctx context.Context, binary, dir, settings string, cert *certificate, flags ...string) (s *site, err error) {
 	ports, err := porttest.Row(2 + vaultPorts)
 	if err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ listen = "127.0.0.1:%d"
 	if err := s.command(ctx, binary, nil, "init", "--config", s.config()); err != nil {
 		return nil, err
 	}
-	if err := s.serve(ctx, binary); err != nil {
+	if err := s.serve(ctx, binary, flags...); err != nil {
 		return nil, err
 	}
 	if err := s.enrol(ctx, binary); err != nil {
@@ -89,8 +89,8 @@ listen = "127.0.0.1:%d"
 func (s *site) config() string { return filepath.Join(s.dir, "claviger.toml") }
 
 // serve starts the server and waits until it is ready. If it does not become so, it is stopped.
-func (s *site) serve(ctx context.Context, binary string) (err error) {
-	if s.process, err = start(binary, func(string) {}, "serve", "--config", s.config()); err != nil {
+func (s *site) serve(ctx context.Context, binary string, flags ...string) (err error) {
+	if s.process, err = start(binary, func(string) {}, append([]string{"serve", "--config", s.config()}, flags...)...); err != nil {
 		return err
 	}
 	if err := s.await(ctx, func() bool { return answers(ctx, "http://"+s.admin+"/readyz") }); err != nil {
