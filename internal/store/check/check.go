@@ -96,7 +96,7 @@ func Run(ctx context.Context, tx store.Tx, o Options) (*Result, error) {
 	}
 	c := checker{
 		ctx: ctx, tx: tx, o: o, result: &Result{Records: map[keys.Type]int{}},
-		last: map[mark]int64{}, ids: map[keys.ID]keys.Type{}, regions: map[keys.Region]bool{}, endpoints: map[string]bool{},
+		last: map[mark]int64{}, ids: map[keys.ID]keys.Type{}, many: map[keys.ID]seen{}, regions: map[keys.Region]bool{}, endpoints: map[string]bool{},
 		totals: map[total]int{}, inVaults: map[vaultTotal]int{}, due: map[store.Due]bool{}, replicated: map[keys.ID]keys.ID{},
 	}
 	for _, step := range []func() error{c.feed, c.events, c.tenants, c.schedule} {
@@ -136,8 +136,10 @@ type checker struct {
 	o      Options
 	result *Result
 
-	last      map[mark]int64 // record → revision of its newest change
-	ids       map[keys.ID]keys.Type
+	last map[mark]int64        // record → revision of its newest change; of all but keys and versions
+	ids  map[keys.ID]keys.Type // that were read; of all but keys and versions
+	many map[keys.ID]seen      // keys and versions, which may be millions
+
 	regions   map[keys.Region]bool
 	endpoints map[string]bool
 	totals    map[total]int      // what the counters should be
@@ -205,15 +207,14 @@ func (c *checker) record(of ref, revision int64) error {
 		}
 		c.tell(Records, c.read, max(c.read+1, c.expected))
 	}
-	last := c.last[of.mark()]
+	last := c.newest(of)
 	if err := c.expect(of, revision > 0 && last == revision, "%s has revision %d, its last change is %d", of, revision, last); err != nil {
 		return err
 	}
 	if of.id.IsZero() {
 		return c.expect(of, of.name != "", "a %s has neither id nor name", of.kind)
 	}
-	other, taken := c.ids[of.id]
-	c.ids[of.id] = of.kind
+	other, taken := c.take(of)
 	return c.expect(of, !taken, "%s has the id of another record, a %s", of, other)
 }
 

@@ -73,11 +73,10 @@ func (c *checker) change(ch store.Change, at *int64) error {
 		return err
 	}
 	*at = ch.Revision
-	m := of.mark()
-	if err := c.expect(of, c.last[m] != *at, "revision %d names %s twice", *at, of); err != nil {
+	if err := c.expect(of, c.newest(of) != *at, "revision %d names %s twice", *at, of); err != nil {
 		return err
 	}
-	c.last[m] = *at
+	c.changed(of, *at)
 	return nil
 }
 
