@@ -212,5 +212,6 @@ func (s *stages) show(stage string, done, total int) {
 func (s *stages) end() {
 	if s.now != nil {
 		s.now.end()
+		s.now = nil
 	}
 }

@@ -58,7 +58,13 @@ func VerifyStore(ctx context.Context, cfg VerifyConfig) (*StoreReport, error) {
 	if !ok {
 		return report, nil
 	}
+	tell := cfg.Progress
+	if tell == nil {
+		tell = func(check.Stage, int, int) {}
+	}
+	tell(check.Files, 0, 1) // the database does not tell how far it is
 	faults, err := files.Integrity(ctx)
+	tell(check.Files, 1, 1)
 	for _, text := range faults {
 		report.Faults = append(report.Faults, check.Fault{Text: text})
 	}

@@ -242,7 +242,7 @@ func TestVerifyOpensEverything(t *testing.T) {
 	if err != nil || len(r.Faults) > 0 || r.Ended {
 		t.Fatalf("verify: %v, %v", r.Faults, err)
 	}
-	if len(stages) != 3 {
+	if len(stages) != 4 {
 		t.Errorf("the stages are %v", stages)
 	}
 	// aes twice, ec, other, brought, late, and two credentials of each of two tenants.

@@ -46,6 +46,7 @@ const (
 	Feed    Stage = "change feed"
 	Events  Stage = "audit events"
 	Records Stage = "records"
+	Files   Stage = "database files" // by the database itself, after the check
 )
 
 // Progress hears how far a stage has come. It is called on the goroutine of the check.
@@ -88,7 +89,7 @@ type Result struct {
 //   - Every counter equals the counted rows without hidden keys, and what is due is what the
 //     rows say.
 //
-// It keeps about 70 bytes for each record in memory. A record that cannot be read is a fault; the
+// It keeps 40 to 90 bytes for each key and version in memory, garbage included, and some more for other records. A record that cannot be read is a fault; the
 // error is of a database that does not answer, or of ctx.
 func Run(ctx context.Context, tx store.Tx, o Options) (*Result, error) {
 	if o.Limit == 0 {
