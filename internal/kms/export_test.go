@@ -37,9 +37,9 @@ func typeOf(k ringKind) keys.Type {
 		return keys.TypeCredential
 	case ofSession, ofKeySession:
 		return keys.TypeSession
-	case ofExternal:
+	case ofExternal, ofLasting:
 	}
-	return ""
+	return "no record"
 }
 
 // Remembers reports whether the keyring has a snapshot of a record.

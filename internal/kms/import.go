@@ -59,7 +59,7 @@ func (s *Service) ImportKey(ctx context.Context, c *Call, req NewKey, w Wrapped)
 // ImportVersion makes a version of material from outside; it becomes the primary. The versions of
 // one key may be of either origin.
 func (s *Service) ImportVersion(ctx context.Context, c *Call, ref KeyRef, w Wrapped) (*Version, error) {
-	return s.rotate(ctx, c, ref, func(ctx context.Context, vault *keys.Vault, k *keys.Key, v *keys.Version) error {
+	return s.rotate(ctx, c, ref, false, func(ctx context.Context, vault *keys.Vault, k *keys.Key, v *keys.Version) error {
 		if err := importable(k.Spec); err != nil {
 			return err
 		}

@@ -54,6 +54,7 @@ type ringKind uint8
 const (
 	ofVault ringKind = iota
 	ofKey
+	ofLasting // what of a key never changes: no change retires it
 	ofVersion
 	ofAlias
 	ofExternal

@@ -15,15 +15,20 @@ import (
 
 // Rotate makes a new version of a key by hand; it becomes the primary.
 func (s *Service) Rotate(ctx context.Context, c *Call, ref KeyRef) (*Version, error) {
-	return s.rotate(ctx, c, ref, func(ctx context.Context, vault *keys.Vault, k *keys.Key, v *keys.Version) error {
+	return s.rotate(ctx, c, ref, true, func(ctx context.Context, vault *keys.Vault, k *keys.Key, v *keys.Version) error {
 		return s.newVersion(ctx, k.ID, vault, k.Spec, v)
 	})
 }
 
-// rotate makes a version that next fills.
-func (s *Service) rotate(ctx context.Context, c *Call, ref KeyRef, next fill) (*Version, error) {
-	v := &keys.Version{}
-	prepare := func(ev *audit.Event) error { return s.prepareRotation(ctx, c, ev, ref, v, next) }
+// rotate makes a version that next fills. Where next is quick with symmetric keys, and cannot be refused, it may be
+// asked for a caller who may not rotate the key.
+func (s *Service) rotate(ctx context.Context, c *Call, ref KeyRef, quick bool, next fill) (*Version, error) {
+	v, again := &keys.Version{}, false
+	prepare := func(ev *audit.Event) error {
+		quick := quick && !again
+		again = true
+		return s.prepareRotation(ctx, c, ev, ref, quick, v, next)
+	}
 	return do(ctx, s, c, keys.Rotate, prepare, func(m *mutation) (*Version, error) {
 		at, err := m.rotatable(ref)
 		if err != nil {
@@ -33,20 +38,63 @@ func (s *Service) rotate(ctx context.Context, c *Call, ref KeyRef, next fill) (*
 	})
 }
 
-func (s *Service) prepareRotation(ctx context.Context, c *Call, ev *audit.Event, ref KeyRef, v *keys.Version, next fill) error {
-	var at *located
-	err := s.store.View(ctx, func(tx store.Tx) (err error) {
-		m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev, told: &c.told}
-		at, err = m.rotatable(ref)
-		return err
-	})
-	if err != nil {
-		return err
+// prepareRotation makes the next version of a key. Whether there may be one the transaction decides. What is
+// refused does not use up pairs that are slow to make, so it looks at that before, too, unless it is quick and
+// the material costs next to nothing.
+func (s *Service) prepareRotation(ctx context.Context, c *Call, ev *audit.Event, ref KeyRef, quick bool, v *keys.Version, next fill) error {
+	var k *keys.Key
+	var vault *keys.Vault
+	if quick {
+		k, vault = s.knownSymmetric(ctx, c, ref)
 	}
+	if k == nil {
+		err := s.store.View(ctx, func(tx store.Tx) error {
+			m := &mutation{tx: tx, c: c, who: c.Who, now: s.clock.Now(), ev: ev, told: &c.told}
+			at, err := m.rotatable(ref)
+			if err == nil {
+				k, vault = at.key, at.vault
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	var err error
 	if v.ID, err = keys.NewID(s.rand); err != nil {
 		return err
 	}
-	return next(ctx, at.vault, at.key, v)
+	return next(ctx, vault, k, v)
+}
+
+// knownSymmetric is a key that a request names by its ID, with what of it never changes, and its vault; nil
+// unless it is symmetric. The answer is remembered, and held until the call's End.
+func (s *Service) knownSymmetric(ctx context.Context, c *Call, ref KeyRef) (*keys.Key, *keys.Vault) {
+	if ref.ID.IsZero() || ref.Alias != "" || ref.External != "" {
+		return nil, nil
+	}
+	u := &using{s: s, ctx: ctx, c: c}
+	k, err := fromRing(u, ringKey{kind: ofLasting, id: ref.ID}, func(tx store.Tx) (*lasting, error) {
+		k, err := store.LoadKey(tx, ref.ID)
+		if err != nil {
+			return nil, err
+		}
+		return &lasting{k.Vault, shared(k.Spec)}, nil
+	})
+	if err != nil || !k.spec.Symmetric() {
+		return nil, nil // whatever is wrong shows again
+	}
+	vault, err := u.vault(k.vault)
+	if err != nil {
+		return nil, nil
+	}
+	return &keys.Key{ID: ref.ID, Tenant: vault.Tenant, Vault: vault.ID, Region: vault.Region, Spec: k.spec}, vault
+}
+
+// lasting is what of a key never changes.
+type lasting struct {
+	vault keys.ID
+	spec  keys.Spec
 }
 
 // rotatable finds a key that may get a version by hand now.
@@ -101,6 +149,9 @@ func (m *mutation) addVersion(at *located, v keys.Version) (*Version, error) {
 		return nil, err
 	}
 	k := at.key
+	if v.Key != k.ID || v.Vault != at.vault.ID {
+		return nil, errResealed // another key than was known by this id: prepared again, from the store
+	}
 	k.Versions++
 	k.Primary, k.LastVersionAt = v.ID, m.now
 	if k.Rotation.Interval > 0 && !v.AutoRotated {
