@@ -109,6 +109,7 @@ type guarded struct {
 	known    bool   // the pair has verified before
 	reserved bool   // the price of one failure is taken already
 	weight   int    // how many failures this one counts for; 0 is one
+	query    int    // its bytes
 	turn     bool   // the exchange runs in the lane
 	denied   bool   // the guard has refused it
 }
@@ -212,7 +213,7 @@ func (x *Exchange) failed() (record bool) {
 	if g == nil || g.cost == 0 {
 		return true
 	}
-	weight := max(v.weight, 1) + len(x.Body)>>14 // long bodies are hashed
+	weight := max(v.weight, 1) + (len(x.Body)+v.query)>>14 // what is long is parsed, sorted and hashed
 	if v.reserved {
 		weight--
 	}
@@ -447,7 +448,7 @@ func (g *Guard) begin(x *Exchange, r *http.Request) string {
 			address = prefix.Addr()
 		}
 	}
-	x.guarded = guarded{guard: g, source: address}
+	x.guarded = guarded{guard: g, source: address, query: len(r.URL.RawQuery)}
 	return text
 }
 

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -36,9 +38,12 @@ func newGate(cfg GuardConfig) *gate {
 	return g
 }
 
-func (g *gate) exchange(remote string) *Exchange {
-	x := &Exchange{}
-	x.Call.Source = g.begin(x, &http.Request{RemoteAddr: remote})
+func (g *gate) exchange(remote string) *Exchange { return g.exchangeOf(remote, 0, 0) }
+
+// exchangeOf is an exchange with so many bytes of query and body.
+func (g *gate) exchangeOf(remote string, query, body int) *Exchange {
+	x := &Exchange{Body: make([]byte, body)}
+	x.Call.Source = g.begin(x, &http.Request{RemoteAddr: remote, URL: &url.URL{RawQuery: strings.Repeat("q", query)}})
 	return x
 }
 
@@ -106,6 +111,25 @@ func TestFailuresOfLongKeysCostMore(t *testing.T) {
 	long, _ := g.failMany(1000, "192.0.2.2:1", "key", 4096)
 	if short != 60 || long != 5 {
 		t.Errorf("%d with short keys and %d with long ones, want 60 and 5", short, long)
+	}
+}
+
+// TestFailuresOfLongRequestsCostMore: what is long is hashed before it fails, wherever it is.
+func TestFailuresOfLongRequestsCostMore(t *testing.T) {
+	t.Parallel()
+	g := newGate(GuardConfig{Failures: 12})
+	for remote, size := range map[string][2]int{"192.0.2.1:1": {176 << 10, 0}, "192.0.2.2:1": {0, 176 << 10}, "192.0.2.3:1": {88 << 10, 88 << 10}} {
+		tried := 0
+		for range 1000 {
+			x := g.exchangeOf(remote, size[0], size[1])
+			if x.Admit("key") == nil {
+				tried++
+			}
+			x.failed()
+		}
+		if tried != 5 {
+			t.Errorf("%d requests with a query of %d bytes and a body of %d, want 5", tried, size[0], size[1])
+		}
 	}
 }
 
@@ -264,7 +288,7 @@ func TestProxies(t *testing.T) {
 		{"[::ffff:10.0.0.1]:1", []string{"198.51.100.7"}, "198.51.100.7"},
 	} {
 		x := &Exchange{}
-		if got := g.begin(x, &http.Request{RemoteAddr: c.remote, Header: http.Header{forwardedFor: c.lines}}); got != c.want {
+		if got := g.begin(x, &http.Request{RemoteAddr: c.remote, URL: &url.URL{}, Header: http.Header{forwardedFor: c.lines}}); got != c.want {
 			t.Errorf("from %s with %q: %s, want %s", c.remote, c.lines, got, c.want)
 		}
 	}
@@ -277,7 +301,7 @@ func FuzzProxies(f *testing.F) {
 	g := newGate(GuardConfig{Failures: 1, Proxies: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
 	f.Fuzz(func(t *testing.T, line string) {
 		x := &Exchange{}
-		text := g.begin(x, &http.Request{RemoteAddr: "10.0.0.1:1", Header: http.Header{forwardedFor: {line}}})
+		text := g.begin(x, &http.Request{RemoteAddr: "10.0.0.1:1", URL: &url.URL{}, Header: http.Header{forwardedFor: {line}}})
 		if _, err := netip.ParseAddr(text); err != nil {
 			t.Errorf("the source is %q", text)
 		}
@@ -399,7 +423,7 @@ func turnIsBoundedAndGivenUp(t *testing.T) {
 //nolint:paralleltest // allocations are counted
 func TestGuardAllocatesNothing(t *testing.T) {
 	g := newGate(GuardConfig{Failures: 20})
-	r := &http.Request{RemoteAddr: "192.0.2.1:1234"}
+	r := &http.Request{RemoteAddr: "192.0.2.1:1234", URL: &url.URL{}}
 	g.good("192.0.2.1:1234", "ocid1.tenancy/ocid1.user/fingerprint")
 	x := &Exchange{}
 	if n := testing.AllocsPerRun(1000, func() {
@@ -416,7 +440,7 @@ func TestGuardAllocatesNothing(t *testing.T) {
 
 func BenchmarkGuard(b *testing.B) {
 	g := newGate(GuardConfig{Failures: 20})
-	r := &http.Request{RemoteAddr: "192.0.2.1:1234"}
+	r := &http.Request{RemoteAddr: "192.0.2.1:1234", URL: &url.URL{}}
 	x := &Exchange{}
 	const name = "ocid1.tenancy.oc1..aaaaaaaaba3pv6wkcr4jqae5f44n2b2m2yt2j6rx32uzr4h25vqstifsfdsq/ocid1.user.oc1..aaaaaaaat5nvwcna5j6aqzjcaty5eqbb6qt2jvpkanghtgdaqedqw3rynjq/20:3b:97:13:55:1c:5b:0d:d3:37:d8:50:4e:c5:3a:34"
 	g.good("192.0.2.1:1234", name)
