@@ -400,10 +400,20 @@ func testFleetAbandoned(t *testing.T, server *pgtest.Server) {
 }
 
 // testFleetEndpoints lets two nodes give away the same endpoints, which neither knows of from the
-// other: every vault gets one of its own.
+// other: every vault and every replica gets one of its own.
 func testFleetEndpoints(t *testing.T, server *pgtest.Server) {
-	n := newNodes(t, server, func(c *kms.Config) { c.Endpoints = &endpoints{held: map[string]bool{}, next: 10} })
+	n := newNodes(t, server, func(c *kms.Config) {
+		c.Endpoints, c.Regions = &endpoints{held: map[string]bool{}, next: 10}, []keys.Region{kmstest.Region, kmstest.Away}
+	})
 	seen := map[string]bool{}
+	taken := func(endpoint string) {
+		t.Helper()
+		if seen[endpoint] {
+			t.Errorf("the endpoint %s was given away twice", endpoint)
+		}
+		seen[endpoint] = true
+	}
+	var vaults []keys.ID
 	for i := range 6 {
 		w := n.World
 		if i >= 3 {
@@ -411,11 +421,22 @@ func testFleetEndpoints(t *testing.T, server *pgtest.Server) {
 		}
 		must(t, w, func(c *kms.Call) error {
 			v, err := w.CreateVault(t.Context(), c, kms.NewVault{Name: "v", Kind: keys.SharedVault})
-			if err == nil && seen[v.Endpoint] {
-				t.Errorf("the endpoint %s was given away twice", v.Endpoint)
-			}
 			if err == nil {
-				seen[v.Endpoint] = true
+				vaults = append(vaults, v.ID)
+				taken(v.Endpoint)
+			}
+			return err
+		})
+	}
+	for i, vault := range vaults {
+		w := n.World
+		if i%2 == 0 {
+			w = n.other
+		}
+		must(t, w, func(c *kms.Call) error {
+			r, err := w.CreateReplica(t.Context(), c, kms.VaultRef{ID: vault}, kmstest.Away)
+			if err == nil {
+				taken(r.Replica.Endpoint)
 			}
 			return err
 		})

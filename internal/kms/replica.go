@@ -149,10 +149,10 @@ func (r *Replicated) records() records {
 // in another region is in the way (KindState, noun replica). KindInvalid, field "replicaRegion",
 // is a region that is not served or the vault's own.
 func (s *Service) CreateReplica(ctx context.Context, c *Call, ref VaultRef, region keys.Region) (*Replicated, error) {
-	id, err := keys.NewID(s.rand)
-	if err != nil {
-		return nil, translate(err)
-	}
+	return withEndpoint(s, func(id keys.ID) (*Replicated, error) { return s.createReplica(ctx, c, ref, region, id) })
+}
+
+func (s *Service) createReplica(ctx context.Context, c *Call, ref VaultRef, region keys.Region, id keys.ID) (*Replicated, error) {
 	endpoint := ""
 	prepare := func(ev *audit.Event) error {
 		var there *keys.Replica

@@ -18,13 +18,20 @@ import (
 // CreateVault makes a vault with a KEK and an endpoint of its own. Where another node has given away
 // the endpoint meanwhile, and this one does not know of it yet, it takes the next.
 func (s *Service) CreateVault(ctx context.Context, c *Call, req NewVault) (*Vault, error) {
+	return withEndpoint(s, func(id keys.ID) (*Vault, error) { return s.createVault(ctx, c, req, vaultSeed{id: id}) })
+}
+
+// withEndpoint makes something that has an endpoint. Another node may give the same one away at the
+// same time: whose change comes second takes another.
+func withEndpoint[T any](s *Service, create func(id keys.ID) (T, error)) (T, error) {
 	const most = 16
 	for try := 1; ; try++ {
 		id, err := keys.NewID(s.rand)
 		if err != nil {
-			return nil, translate(err)
+			var none T
+			return none, translate(err)
 		}
-		out, err := s.createVault(ctx, c, req, vaultSeed{id: id})
+		out, err := create(id)
 		if s.fleet == nil || !keys.IsKind(err, keys.KindExists) || try == most {
 			return out, err
 		}
