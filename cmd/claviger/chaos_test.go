@@ -96,6 +96,12 @@ func TestChaos(t *testing.T) {
 		t.Parallel()
 		chaosOnPostgres(t, binary)
 	})
+	if os.Getenv(killsVariable) != "" { // TestDegraded/DatabaseFull is the short form
+		t.Run("DiskFull", func(t *testing.T) {
+			t.Parallel()
+			fillUnderLoad(t, binary)
+		})
+	}
 	t.Run("FirstStart", func(t *testing.T) {
 		t.Parallel()
 		random := rand.New(rand.NewPCG(chaosSeed(t), 1))

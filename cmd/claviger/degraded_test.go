@@ -53,13 +53,18 @@ func TestDegraded(t *testing.T) {
 // unavailable fails the test unless both clouds' callers were refused as by a service that is away.
 func unavailable(t *testing.T, what string, a answer) {
 	t.Helper()
-	code := a.text("code") + a.text("Code")
-	if a.err != nil || a.status != http.StatusServiceUnavailable || code != "ServiceUnavailable" && code != "ServiceUnavailableTemporary" {
+	if !a.unavailable() {
 		t.Errorf("%s: %s, want the cloud's 503", what, a)
 	}
 	if strings.Contains(string(a.body), "127.0.0.1") || strings.Contains(string(a.body), "SQL") {
 		t.Errorf("%s: the answer tells of the inside: %s", what, a)
 	}
+}
+
+// unavailable reports whether the answer is the cloud's of a service that is away.
+func (a answer) unavailable() bool {
+	code := a.text("code") + a.text("Code")
+	return a.err == nil && a.status == http.StatusServiceUnavailable && (code == "ServiceUnavailable" || code == "ServiceUnavailableTemporary")
 }
 
 // testDatabaseGone has two nodes on a PostgreSQL that stops, that hangs, and that comes back.
