@@ -33,7 +33,7 @@ func TestStoreBackupOnPostgres(t *testing.T) {
 		t.Fatal(err)
 	}
 	recipients := fmt.Sprintf("backup.recipients = [%q]", identity.Recipient())
-	site, first := newNodeSet(t, build(t), database.URL("postgres"), 2, recipients)
+	site, first := newNodeSet(t, build(t), database.URL("postgres"), 2, recipients, `limits.mode = "off"`)
 	second := site.start(t, 1)
 	b := &backedUpSite{killing: &killing{nodeSet: site, random: rand.New(rand.NewPCG(chaosSeed(t), 5))}, recipients: recipients}
 	c, ctx := site.caller(t, 0), t.Context()
