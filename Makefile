@@ -43,9 +43,6 @@ UNRACED   := $(foreach p,modernc.org/sqlite/lib modernc.org/libc,-gcflags=$p=-ra
 # without it.
 TABLES    := ^Test(Each|Every|VerifyFinds|IfMatch|AChangedRowIsRefused|ARestoreThatIsCutShort|BadInput|BannedText|CopyCompares|Wycheproof)|^TestScripts$$/^(cli|seed|bench|copy|fill|verify|version)$$
 
-# The rows of bench-floor whose work the compiler learns from.
-PROFILED  := encrypt,decrypt,generate-data-key,sign-ec
-
 export GOLANGCI_LINT_CACHE := $(CURDIR)/.cache/golangci-lint
 
 define install_packages
@@ -73,7 +70,7 @@ define find_terraform
 @go run -C terraform-provider-oci ./internal/livetest/terraform
 endef
 
-.PHONY: help build install-provider test test-short lint fuzz chaos conformance bench bench-floor bench-compare bench-start soak profile scale generate clean
+.PHONY: help build install-provider test test-short lint fuzz chaos conformance bench bench-floor bench-compare bench-start soak scale generate clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -132,13 +129,6 @@ bench: ## benchmarks with allocations, into .cache/bench.txt (BENCH=. COUNT=1)
 bench-floor: build ## Claviger against the floor, in turn; prints ratios (ROWS= ROUNDS=7 SECONDS=2 POOL=20000)
 	$(build_measure)
 	.cache/bin/measure -rows '$(strip $(ROWS))' -rounds $(strip $(ROUNDS)) -seconds $(strip $(SECONDS)) -pool $(strip $(POOL))
-
-profile: ## measure what the server is busy with under load, for the compiler (cmd/claviger/server.pgo)
-	CGO_ENABLED=0 GOFIPS140=$(FIPS) go build -trimpath -o .cache/bin/claviger-plain ./cmd/claviger
-	$(build_measure)
-	@rm -rf .cache/profiles && mkdir -p .cache/profiles
-	.cache/bin/measure -claviger .cache/bin/claviger-plain -profiles .cache/profiles -rows '$(PROFILED)' -rounds 3
-	go tool pprof -proto -ignore 'engine.Generate' .cache/profiles/*.pprof > cmd/claviger/server.pgo
 
 scale: ## figures of a large store against a small one (CLAVIGER_SCALE_DIR=… keeps the stores)
 	CLAVIGER_SCALE=full GOFIPS140=$(FIPS) go test -run '^TestScale$$' -count=1 -v -timeout 3h ./cmd/claviger
