@@ -78,8 +78,8 @@ type disk interface {
 // Log writes events into hash-chained segment files. See the package comment for its promises
 // and the format. It is a [Recorder].
 //
-// A caller chains its record under the lock and adds it to the pending ones. The first of them lets
-// others go before, then writes for all who have joined by then, and they wait. Syncs are shared likewise.
+// A caller chains its record under the lock and adds it to the pending ones. The first of them writes
+// once nobody else does, for all who have joined by then, and they wait. Syncs are shared likewise.
 type Log struct {
 	dir     string
 	opts    Options

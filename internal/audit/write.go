@@ -5,7 +5,6 @@ package audit
 import (
 	"fmt"
 	"io"
-	"runtime"
 	"time"
 )
 
@@ -37,14 +36,10 @@ func (t *turn) end(err error) {
 	}
 }
 
-// lead writes line seq, which no turn had yet, and all lines that join it until the write begins. A
-// write costs much more than a call that waits for one: those who are about to record go before.
+// lead writes line seq, which no turn had yet, and all lines that join it until the write begins.
 func (l *Log) lead(seq, epoch uint64) error {
 	t := &turn{}
 	l.next = t
-	l.mu.Unlock()
-	runtime.Gosched()
-	l.mu.Lock()
 	err := l.awaitWritten(seq, epoch)
 	if l.next == t {
 		l.next = nil
