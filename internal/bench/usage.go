@@ -18,12 +18,6 @@ type usage struct {
 	answers uint64 // that it has given us
 }
 
-// CPUTime is what a process has used of the processors so far; false where that cannot be known.
-func CPUTime(pid int) (time.Duration, bool) {
-	u := readUsage(pid)
-	return u.cpu, u.pid != 0
-}
-
 // tick is the unit of times in /proc: USER_HZ, which is 100 wherever Linux runs.
 const tick = time.Second / 100
 

@@ -209,7 +209,7 @@ func (l *lab) versionsRSA(ctx context.Context) ([]figure, error) {
 		return nil, err
 	}
 	if l.o.rest {
-		if err := rest(ctx, p.pid()); err != nil {
+		if err := rest(ctx, p.pid(), pairsMade); err != nil {
 			return nil, err
 		}
 	}

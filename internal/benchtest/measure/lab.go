@@ -53,6 +53,9 @@ type side struct {
 	into *[]bench.Result
 }
 
+// pairsMade is for how many seconds a server rests when its RSA pairs are made: making one takes less.
+const pairsMade = 3
+
 // inTurn measures sides in rounds, once they are at rest. The order within a round is turned round each time. What r leaves
 // open is as the options say.
 func inTurn(ctx context.Context, o options, r bench.Run, sides []side) error {
@@ -64,7 +67,7 @@ func inTurn(ctx context.Context, o options, r bench.Run, sides []side) error {
 		if !o.rest {
 			break
 		}
-		if err := rest(ctx, s.pid); err != nil {
+		if err := rest(ctx, s.pid, pairsMade); err != nil {
 			return err
 		}
 	}

@@ -12,8 +12,6 @@ import (
 	"os/exec"
 	"strings"
 	"time"
-
-	"claviger/internal/bench"
 )
 
 // process is a server that was started here.
@@ -65,25 +63,22 @@ func (p *process) await(ctx context.Context, ready func() bool) error {
 	return nil
 }
 
-// rest waits until a server does nothing by itself, as after its start, when it makes key pairs ready:
-// that would be counted as its requests' work.
-func rest(ctx context.Context, pid int) error {
-	const window, busy, most = 300 * time.Millisecond, 10 * time.Millisecond, 3 * time.Minute
-	tick := time.NewTicker(window)
-	defer tick.Stop()
-	end := time.Now().Add(most)
-	for before, known := bench.CPUTime(pid); known; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
+// rest waits until a server has had next to nothing to do for so many seconds, of which the first is not looked
+// at: its RSA pairs are made, which would be counted as its requests' work, and in time it has given back the
+// memory that it does not need.
+func rest(ctx context.Context, pid, seconds int) error {
+	var before time.Duration
+	for quiet := 0; quiet < seconds; quiet++ {
+		now, err := cpuTime(pid)
+		if err != nil {
+			return err
 		}
-		var now time.Duration
-		if now, known = bench.CPUTime(pid); now-before <= busy {
-			return nil
+		if now-before > 50*time.Millisecond {
+			quiet = 0
 		}
-		if before = now; time.Now().After(end) {
-			return fmt.Errorf("process %d is still at work after %v without a request", pid, most)
+		before = now
+		if err := wait(ctx, time.Second); err != nil {
+			return err
 		}
 	}
 	return nil

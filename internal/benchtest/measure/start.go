@@ -103,7 +103,7 @@ func startsWith(ctx context.Context, o options, dir string, keys, versions int, 
 // occupied tells what memory the server takes when it has nothing to do, and, where use, after every version
 // was used: at once, and when it has nothing to do again.
 func (s *site) occupied(ctx context.Context, o options, name string, judge, use bool, talk io.Writer) ([]figure, error) {
-	if err := s.calm(ctx, o.calm); err != nil {
+	if err := rest(ctx, s.pid(), o.calm); err != nil {
 		return nil, err
 	}
 	m, err := memoryOf(s.pid())
@@ -123,7 +123,7 @@ func (s *site) occupied(ctx context.Context, o options, name string, judge, use 
 	}
 	name += fmt.Sprintf("%d versions used once: ", used)
 	atOnce, err := memoryOf(s.pid())
-	if err = errors.Join(err, s.calm(ctx, o.calm)); err != nil {
+	if err = errors.Join(err, rest(ctx, s.pid(), o.calm)); err != nil {
 		return nil, err
 	}
 	later, err := memoryOf(s.pid())
@@ -131,26 +131,6 @@ func (s *site) occupied(ctx context.Context, o options, name string, judge, use 
 		still, atOnce.figure(name+"MiB resident, at once", "–"),
 		later.figure(name+"MiB resident, idle again", judged("≤ 120", later.own() <= 120)),
 	}, err
-}
-
-// calm waits until the server has had next to nothing to do for a while: its RSA pairs are made, and it has
-// given back the memory that it does not need.
-func (s *site) calm(ctx context.Context, seconds int) error {
-	var before time.Duration
-	for quiet := 0; quiet < seconds; quiet++ {
-		now, err := cpuTime(s.pid())
-		if err != nil {
-			return err
-		}
-		if now-before > 50*time.Millisecond {
-			quiet = 0
-		}
-		before = now
-		if err := wait(ctx, time.Second); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func wait(ctx context.Context, d time.Duration) error {
