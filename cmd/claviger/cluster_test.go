@@ -12,7 +12,6 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -75,7 +74,7 @@ func (c *cluster) member(t *testing.T, binary, name, database string, flags []st
 	t.Helper()
 	m := &member{
 		name: name, binary: binary, flags: flags, config: filepath.Join(c.dir, name+".toml"), faults: filepath.Join(c.dir, name+".clock"),
-		region: freeAddress(t), admin: freeAddress(t),
+		region: unusedAddress(t), admin: unusedAddress(t),
 	}
 	write(t, m.config, fmt.Appendf(nil, `
 data = %q
@@ -106,21 +105,6 @@ listen = %q
 advertise = "http://kms.test"
 `, name, m.admin, database, name, testLease, testMargin, m.region))
 	return m
-}
-
-// freeAddress is one that nobody listens at, outside of those that the system gives to whoever
-// asks for any: a node that is started again must find it free.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	for range 1000 {
-		address := fmt.Sprintf("127.0.0.1:%d", 20_000+mathrand.IntN(10_000))
-		if l, err := net.Listen("tcp", address); err == nil {
-			l.Close()
-			return address
-		}
-	}
-	t.Fatal("there is no free port")
-	return ""
 }
 
 // launch starts the node's process.

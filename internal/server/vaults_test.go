@@ -4,37 +4,26 @@ package server
 
 import (
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+
+	"claviger/internal/porttest"
 )
 
-// ports finds n free ports in a row and gives the first. They are below those that a system
-// gives to whoever asks for any, so that no other process takes them in the meantime.
+// ports finds n free ports in a row and gives the first.
 func ports(t *testing.T, n int) int {
 	t.Helper()
-	free := 0
-	for i := range 10_000 {
-		port := 20_000 + (os.Getpid()*97+i)%10_000
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-		if err != nil || port == 20_000 {
-			free = 0
-		}
-		if err == nil {
-			_ = l.Close()
-			free++
-		}
-		if free == n {
-			return port - n + 1
-		}
+	first, err := porttest.Row(n)
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("there are no free ports in a row")
-	return 0
+	return first
 }
 
-func TestPorts(t *testing.T) { // not parallel to TestPortsHold: both look for free ports
+func TestPorts(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, Options{})
 	first := ports(t, 3)
 	foreign, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+1)))
@@ -92,7 +81,8 @@ func TestPortsOfTheSystem(t *testing.T) {
 }
 
 // TestPortsClaim takes ports that vaults had before: where they are free and ours to give.
-func TestPortsClaim(t *testing.T) { // not parallel to TestPorts: both look for free ports
+func TestPortsClaim(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, Options{})
 	first := ports(t, 3)
 	foreign, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+1)))
@@ -139,7 +129,8 @@ func TestPortsClaim(t *testing.T) { // not parallel to TestPorts: both look for 
 
 // TestPortsHold takes stored ports at start. One that is taken must stop the start, and the
 // message must say whose it is.
-func TestPortsHold(t *testing.T) { // not parallel to TestPorts: both look for free ports
+func TestPortsHold(t *testing.T) {
+	t.Parallel()
 	s := newServer(t, Options{})
 	port := strconv.Itoa(ports(t, 1))
 	foreign, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))

@@ -37,8 +37,8 @@ const portsOfVaults = 5
 func NewSite(t testing.TB, binary, settings string) *Site {
 	t.Helper()
 	dir := t.TempDir()
-	region, admin := freePorts(t, 1), freePorts(t, 1)
-	s := &Site{binary: binary, dir: dir, Data: filepath.Join(dir, "data"), admin: fmt.Sprintf("127.0.0.1:%d", admin), first: freePorts(t, portsOfVaults), log: filepath.Join(dir, "log")}
+	region := freePorts(t, 2+portsOfVaults)
+	s := &Site{binary: binary, dir: dir, Data: filepath.Join(dir, "data"), admin: fmt.Sprintf("127.0.0.1:%d", region+1), first: region + 2, log: filepath.Join(dir, "log")}
 	config := fmt.Sprintf(`data = "data"
 seal.file = "root.key"
 admin.token_file = "token"
