@@ -212,6 +212,14 @@ func TestTLSVersion(t *testing.T) {
 		c.Close()
 		t.Error("TLS 1.1 is spoken")
 	}
+	c, err = tls.Dial("tcp", e.Address(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := c.ConnectionState().NegotiatedProtocol; got == "h2" {
+		t.Error("HTTP/2 is spoken, in which a connection is many requests at once")
+	}
+	c.Close()
 	plain, err := s.BindPlain("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -136,8 +136,11 @@ func (e *Endpoint) Serve(h http.Handler) error {
 	if e.http != nil {
 		return fmt.Errorf("%s is served already", e.Address())
 	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true) // with HTTP/2 a connection is many requests at once, and what bounds connections bounds nothing
 	e.http = &http.Server{
-		Handler:           recovering(h, s.opts.Log),
+		Protocols:         protocols,
+		Handler:           framed(recovering(h, s.opts.Log)),
 		ReadHeaderTimeout: s.opts.ReadHeaderTimeout,
 		ReadTimeout:       s.opts.ReadTimeout,
 		WriteTimeout:      s.opts.WriteTimeout,
