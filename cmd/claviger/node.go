@@ -197,6 +197,14 @@ func (n *node) gauges() {
 		func() float64 { return float64(n.server.Refused()) })
 	guard(n.metrics.Gauge, "claviger_verifications_waiting", "Requests that wait for the verification of a long key.",
 		func(s dialect.GuardStats) float64 { return float64(s.Waiting) })
+	guard(n.metrics.Gauge, "claviger_unverified_bytes", "Bytes held for bodies of more than 16 KiB whose callers are not known yet.",
+		func(s dialect.GuardStats) float64 { return float64(s.Bodies) })
+	guard(n.metrics.Gauge, "claviger_unverified_waiting", "Requests that wait for room for such a body.",
+		func(s dialect.GuardStats) float64 { return float64(s.BodiesWaiting) })
+	guard(n.metrics.Counter, "claviger_unverified_refused_total", "Requests refused because there was no room for their body.",
+		func(s dialect.GuardStats) float64 { return float64(s.BodiesRefused) })
+	guard(n.metrics.Gauge, "claviger_batches_waiting", "Batches that wait because as many as may be are under way.",
+		func(s dialect.GuardStats) float64 { return float64(s.BatchesWaiting) })
 	gauge("claviger_clock_held_seconds", "For how long the time of keys stands still because the machine's clock went back.",
 		func(s kms.Stats) float64 { return s.ClockHeld.Seconds() })
 	gauge("claviger_audit_writable", "0 while the audit log cannot be written: data calls are refused.",

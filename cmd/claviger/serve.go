@@ -180,7 +180,9 @@ func patience(bounds config.Server) time.Duration {
 // guardOf is what cfg says of strangers.
 func guardOf(cfg *config.Config) dialect.GuardConfig {
 	proxies, _ := cfg.Server.Proxies() // checked when it was read
-	return dialect.GuardConfig{Failures: cfg.Limits.FailedVerifications, Heavy: cfg.Limits.HeavyVerifications, Proxies: proxies}
+	return dialect.GuardConfig{
+		Failures: cfg.Limits.FailedVerifications, Heavy: cfg.Limits.HeavyVerifications, Unverified: cfg.Limits.UnverifiedMiB << 20, Proxies: proxies,
+	}
 }
 
 // suggestInit says what makes a missing thing.

@@ -42,6 +42,9 @@ func (c *Config) check() error {
 	if c.Limits.HeavyVerifications < 0 {
 		p.add("limits.heavy_verifications", "is negative")
 	}
+	if c.Limits.UnverifiedMiB < 0 || c.Limits.UnverifiedMiB > 1<<20 {
+		p.add("limits.unverified_mib", "must be from 0, which is no limit, to 1048576")
+	}
 	if _, err := c.Server.Proxies(); err != nil {
 		p.add("server.trusted_proxies", err.Error())
 	}

@@ -198,6 +198,11 @@ type Limits struct {
 	// HeavyVerifications is how many signatures by RSA keys of more than 2048 bits are verified at
 	// once; sources take turns. Default 0: all cores but one, and at least one.
 	HeavyVerifications int `toml:"heavy_verifications"`
+	// UnverifiedMiB bounds what is held of bodies of more than 16 KiB, or of unknown length, before it is
+	// known whose they are, on all connections together. No source holds more than it leaves to all
+	// others; more wait for at most five seconds, sources taking turns, and are then refused. 0 is no
+	// limit. Default 64.
+	UnverifiedMiB int64 `toml:"unverified_mib"`
 }
 
 // OCI is what only the OCI dialect can be told.
@@ -331,7 +336,7 @@ func Default() Config {
 		Seal:    Seal{Type: "file"},
 		Vaults:  Vaults{Mode: "ports"},
 		Admin:   Admin{Listen: "127.0.0.1:7440"},
-		Limits:  Limits{Mode: "management", Connections: 4096, SourceConnections: 1024, FailedVerifications: 20},
+		Limits:  Limits{Mode: "management", Connections: 4096, SourceConnections: 1024, FailedVerifications: 20, UnverifiedMiB: 64},
 		OCI:     OCI{Consistency: "strict"},
 		Alibaba: Alibaba{XMLRoot: "operation", NonceCapacity: 4_000_000},
 		Audit:   Audit{SegmentMiB: 64},

@@ -103,6 +103,8 @@ func TestRefusals(t *testing.T) {
 		"another limit":           {`admin.token_file`, "limits.mode = \"some\"\nadmin.token_file", "limits.mode"},
 		"negative rate":           {`admin.token_file`, "limits.rates = { \"oci/mgmt-write\" = -1 }\nadmin.token_file", "limits.rates.oci/mgmt-write"},
 		"no connections":          {`admin.token_file`, "limits.connections = 0\nadmin.token_file", "limits.connections"},
+		"negative room":           {`admin.token_file`, "limits.unverified_mib = -1\nadmin.token_file", "limits.unverified_mib"},
+		"no end of room":          {`admin.token_file`, "limits.unverified_mib = 1048577\nadmin.token_file", "limits.unverified_mib"},
 		"no timeout":              {`admin.token_file`, "server.read_timeout = \"0s\"\nadmin.token_file", "server.read_timeout"},
 		"negative time":           {`admin.token_file`, "tombstones = \"-1h\"\nadmin.token_file", "negative"},
 		"time without unit":       {`admin.token_file`, "tombstones = \"90\"\nadmin.token_file", "time span"},

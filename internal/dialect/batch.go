@@ -108,7 +108,7 @@ func (p *Pipeline) endBatch(x *Exchange) {
 	}
 	clear(x.Body)
 	if x.batch.slot {
-		p.Guard.batches.leave()
+		p.Guard.batches.leave(p.Guard.hashID(x.Call.Who.Tenant), 1)
 	}
 }
 
@@ -121,7 +121,11 @@ func (p *Pipeline) batched(ctx context.Context, x *Exchange, wire Batcher) error
 	if r.ContentLength > maxBatch {
 		return tooLarge(maxBatch)
 	}
-	ctx, cancel := context.WithTimeout(ctx, batchTime)
+	within := context.WithTimeout
+	if p.Guard != nil {
+		within = p.Guard.cfg.Within
+	}
+	ctx, cancel := within(ctx, batchTime)
 	defer cancel()
 	if err := p.batchSlot(ctx, x); err != nil {
 		return err
@@ -157,7 +161,7 @@ func (p *Pipeline) batchSlot(ctx context.Context, x *Exchange) error {
 	if p.Guard == nil {
 		return nil
 	}
-	err := p.Guard.batches.enter(ctx, p.Guard.hashID(x.Call.Who.Tenant))
+	err := p.Guard.batches.enter(ctx, p.Guard.hashID(x.Call.Who.Tenant), 1)
 	if err == nil {
 		x.batch.slot = true
 		return nil

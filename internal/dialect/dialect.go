@@ -76,7 +76,7 @@ type Wire interface {
 // Exchange is one request and its answer on the way through the pipeline. It belongs to one goroutine.
 type Exchange struct {
 	Request *http.Request
-	Body    []byte  // the whole body, read before anything else; nil for uploads
+	Body    []byte  // the whole body, read before anything else where Accept needs it; nil for uploads
 	Upload  *Upload // the body of an [Uploader]'s upload, once the caller is known
 	Call    kms.Call
 	Op      *Operation
@@ -86,6 +86,7 @@ type Exchange struct {
 
 	w          http.ResponseWriter
 	uploads    bool
+	unread     bool // there was no room for the body
 	guarded    guarded
 	unrecorded bool   // the refusal was counted instead
 	batch      *batch // nil: the request is one call

@@ -24,8 +24,13 @@ type GuardConfig struct {
 	Heavy int
 	// Proxies are the addresses of proxies whose X-Forwarded-For is believed.
 	Proxies []netip.Prefix
+	// Unverified is how many bytes of bodies are held at once whose callers are not known yet; 0 is no limit.
+	Unverified int64
 	// Now is request time.
 	Now func() time.Time
+	// Within bounds how long a request waits for room or its turn, and how long a batch may take. nil: by
+	// the machine's clock, as context.WithTimeout does.
+	Within func(context.Context, time.Duration) (context.Context, context.CancelFunc)
 	// Record hears of refusals that were counted instead of recorded. It may be nil.
 	Record func(Refusals)
 }
@@ -38,7 +43,7 @@ type Refusals struct {
 }
 
 // Guard keeps strangers from making the server work: whoever sends what does not verify is soon
-// refused before anything is verified, and long keys take turns. All that it knows is about a
+// refused before anything is verified, long keys take turns, and bodies share a bounded room. All that it knows is about a
 // source, which is an IPv4 address or an IPv6 network of 64 bits, so nobody can lock out
 // somebody else by naming their credential. A credential that has verified from a source has a
 // budget of its own there: others behind the same address cannot use it up without naming it.
@@ -55,8 +60,9 @@ type Guard struct {
 	shards  [guardShards]shard
 	lane    lane
 	batches lane
+	bodies  lane // bytes
 
-	throttled, unrecorded atomic.Uint64
+	throttled, unrecorded, crowded atomic.Uint64
 }
 
 const (
@@ -97,7 +103,10 @@ func NewGuard(cfg GuardConfig) *Guard {
 	if heavy <= 0 {
 		heavy = max(1, runtime.GOMAXPROCS(0)-1)
 	}
-	g.lane.free, g.batches.free = heavy, batchesAtOnce
+	g.lane, g.batches, g.bodies = newLane(int64(heavy), false), newLane(batchesAtOnce, false), newLane(cfg.Unverified, true)
+	if g.cfg.Within == nil {
+		g.cfg.Within = context.WithTimeout
+	}
 	return g
 }
 
@@ -110,6 +119,7 @@ type guarded struct {
 	reserved bool   // the price of one failure is taken already
 	weight   int    // how many failures this one counts for; 0 is one
 	query    int    // its bytes
+	room     int64  // bytes that are held for its body
 	turn     bool   // the exchange runs in the lane
 	denied   bool   // the guard has refused it
 }
@@ -146,7 +156,7 @@ func (x *Exchange) Turn(ctx context.Context, bits int) error {
 	if v.weight = rsaWeight(bits); v.guard == nil || v.weight == 1 {
 		return nil
 	}
-	err := v.guard.lane.enter(ctx, v.key())
+	err := v.guard.lane.enter(ctx, v.key(), 1)
 	if err == nil {
 		v.turn = true
 		return nil
@@ -161,9 +171,9 @@ func (x *Exchange) Turn(ctx context.Context, bits int) error {
 
 // Left ends the exchange's turn, if it has one.
 func (x *Exchange) Left() {
-	if x.guarded.turn {
-		x.guarded.turn = false
-		x.guarded.guard.lane.leave()
+	if v := &x.guarded; v.turn {
+		v.turn = false
+		v.guard.lane.leave(v.key(), 1)
 	}
 }
 
@@ -231,8 +241,11 @@ func (v *guarded) key() uint64 {
 	if v.known {
 		return v.pair
 	}
-	return v.guard.hash(v.source, "")
+	return v.stranger()
 }
+
+// stranger is what all strangers of the source have together.
+func (v *guarded) stranger() uint64 { return v.guard.hash(v.source, "") }
 
 // idle reports whether all budgets are full.
 func (g *Guard) idle() bool {
@@ -409,15 +422,22 @@ func (g *Guard) Flush(all bool) {
 
 // GuardStats are figures about a guard.
 type GuardStats struct {
-	Throttled  uint64 // requests refused before they were verified
-	Unrecorded uint64 // refusals that were counted instead of recorded
-	Sources    int    // sources, and credentials there, whose budget is not full
-	Waiting    int    // requests that wait for the verification of a long key
+	Throttled      uint64 // requests refused before they were verified
+	Unrecorded     uint64 // refusals that were counted instead of recorded
+	Sources        int    // sources, and credentials there, whose budget is not full
+	Waiting        int    // requests that wait for the verification of a long key
+	Bodies         int64  // bytes that are held for bodies whose callers are not known yet
+	BodiesWaiting  int    // requests that wait for room for theirs
+	BodiesRefused  uint64 // and those that found none
+	BatchesWaiting int    // batches that wait for their turn
 }
 
 // Stats tells the guard's figures.
 func (g *Guard) Stats() GuardStats {
-	out := GuardStats{Throttled: g.throttled.Load(), Unrecorded: g.unrecorded.Load(), Waiting: g.lane.length()}
+	out := GuardStats{
+		Throttled: g.throttled.Load(), Unrecorded: g.unrecorded.Load(), Waiting: g.lane.length(),
+		Bodies: g.bodies.taken(), BodiesWaiting: g.bodies.length(), BodiesRefused: g.crowded.Load(), BatchesWaiting: g.batches.length(),
+	}
 	if g.idle() {
 		return out
 	}

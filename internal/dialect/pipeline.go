@@ -33,9 +33,8 @@ type Metrics interface {
 	Answered(dialect, operation, code string, status int, took time.Duration)
 }
 
-// Pipeline is the one way of a request: read, accept, decode, use case, answer, log. Uploads are
-// read after they are accepted. It is
-// made once per endpoint and is safe for concurrent use.
+// Pipeline is the one way of a request: read, accept, decode, use case, answer, log. Uploads and batches
+// are read after they are accepted. It is made once per endpoint and is safe for concurrent use.
 type Pipeline struct {
 	Wire    Wire
 	Service *kms.Service
@@ -47,6 +46,8 @@ type Pipeline struct {
 	Metrics Metrics
 	Guard   *Guard // nil: strangers are not held back
 	Hints   bool   // show hints to every caller, not only to admins
+	// HeaderFirst tells that Accept needs no body: that is read only once the caller is known.
+	HeaderFirst bool
 }
 
 // ServeHTTP answers one request. A panic below answers the cloud's internal error and leaves
@@ -58,6 +59,7 @@ func (p *Pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.Call.Replica = p.Replica
 	x.Call.Source = p.Guard.begin(x, r)
 	defer x.Left()
+	defer x.giveRoom()
 	defer x.Call.End()
 	defer p.endBatch(x)
 	defer x.dropUpload()
@@ -88,7 +90,10 @@ func (p *Pipeline) run(ctx context.Context, x *Exchange) (resp any, err error) {
 	if batcher != nil && batcher.Batches(x) {
 		x.batch = &batch{}
 	}
-	if !x.uploads && x.batch == nil {
+	if !x.uploads && x.batch == nil && !p.HeaderFirst {
+		if err = x.takeRoom(ctx, p.Wire.MaxBody()); err != nil {
+			return nil, err
+		}
 		if x.Body, err = readBody(x.Request, p.Wire.MaxBody()); err != nil {
 			return nil, err
 		}
@@ -100,7 +105,13 @@ func (p *Pipeline) run(ctx context.Context, x *Exchange) (resp any, err error) {
 		return nil, err
 	}
 	x.verified()
+	x.giveRoom()
 	x.Call.Operation = x.Op.Name
+	if p.HeaderFirst {
+		if x.Body, err = readBody(x.Request, p.Wire.MaxBody()); err != nil {
+			return nil, err
+		}
+	}
 	if x.uploads {
 		if err = p.upload(x); err != nil {
 			return nil, err
@@ -150,7 +161,7 @@ func (p *Pipeline) fail(x *Exchange, err error) {
 	if text := hint(e); text != "" && (p.Hints || p.Service.IsAdmin(x.Call.Who)) {
 		x.Header().Set(HintHeader, headerText(text))
 	}
-	if x.uploads && x.Upload == nil || x.batch != nil && x.Body == nil {
+	if x.uploads && x.Upload == nil || x.batch != nil && x.Body == nil || x.unread {
 		x.Header().Set("Connection", "close") // otherwise net/http waits for a part of what nobody wants
 	}
 	p.Wire.Fail(x, e)

@@ -95,7 +95,7 @@ func New(cfg Config) http.Handler {
 func (a *API) pipeline(op *dialect.Operation) *dialect.Pipeline {
 	return &dialect.Pipeline{
 		Wire: &wire{api: a, op: op}, Service: a.service, Now: a.cfg.Now, Log: a.cfg.Log,
-		Metrics: a.cfg.Metrics, Hints: true,
+		Metrics: a.cfg.Metrics, Hints: true, HeaderFirst: true,
 	}
 }
 

@@ -3,7 +3,11 @@
 package alibaba
 
 import (
+	"context"
+	"fmt"
+	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,5 +57,54 @@ func TestFailedSignaturesOfASource(t *testing.T) {
 	}
 	if last.code() != "400 Throttling" {
 		t.Errorf("unknown access keys are looked up without end: %s", last)
+	}
+}
+
+// Whose body finds no room is told to wait as a source that is throttled is, before any of it is read, and
+// what is small or in the query goes on.
+func TestNoRoomForABody(t *testing.T) {
+	t.Parallel()
+	var guard *dialect.Guard
+	c := newCloud(t, func(cfg *Config) {
+		guard = dialect.NewGuard(dialect.GuardConfig{Unverified: 2 * maxRequest, Now: cfg.Now, Within: func(ctx context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			cancel() // nobody waits
+			return ctx, cancel
+		}})
+		cfg.Guard = guard
+	})
+	key := c.newKey(t)
+	stranger, err := net.Dial("tcp", c.host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if _, err := fmt.Fprintf(stranger, "POST / HTTP/1.1\r\nHost: h\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\nAction=", maxRequest); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(2 * time.Minute); guard.Stats().Bodies != maxRequest; <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the stranger takes no room")
+		}
+	}
+	describe := func(length int) reply {
+		values := c.common(c.Tenant, "UpdateKeyDescription")
+		set(values, []string{"KeyId=" + key, "Description=" + strings.Repeat("x", 8000), "Padding=" + strings.Repeat("x", length)})
+		return c.sendV1(t, http.MethodPost, c.Tenant.Secret, values, []string{"Description", "Padding"})
+	}
+	if r := describe(maxRequest - 10_000); r.code() != "400 Throttling" || r.header.Get("X-Acs-Retry-After") == "" || r.header.Get(dialect.HintHeader) == "" {
+		t.Errorf("a long form is answered %s %v", r, r.header)
+	}
+	if r := describe(0); r.status != http.StatusOK {
+		t.Errorf("a short one is answered %s", r)
+	}
+	_ = stranger.Close()
+	for end := time.Now().Add(2 * time.Minute); guard.Stats().Bodies != 0; <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the stranger's room is not given back")
+		}
+	}
+	if r := describe(maxRequest - 10_000); r.status != http.StatusOK {
+		t.Errorf("after the stranger a long form is answered %s", r)
 	}
 }
