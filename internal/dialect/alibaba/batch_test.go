@@ -3,14 +3,19 @@
 package alibaba
 
 import (
+	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"claviger/internal/audit"
 	"claviger/internal/dialect"
+	"claviger/internal/keys"
 	"claviger/internal/kms/kmstest"
 )
 
@@ -219,4 +224,94 @@ func FuzzParseObject(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A body of 12 MiB is taken, whether its length is told or not, and one byte more is not: nothing is done.
+func TestBatchOfTheLargestSize(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("sends bodies of 12 MiB")
+	}
+	const most = 12 << 20 // as docs/batch.md says
+	c := newCloud(t)
+	good := batchOf(t, batchItem{"Encrypt", map[string]any{"KeyId": c.newKey(t), "Plaintext": "aGk="}})
+	before := len(c.Audit.Events())
+	for _, chunked := range []bool{false, true} {
+		for size, want := range map[int]string{most: "200", most + 1: "413 RequestEntityTooLarge"} {
+			body := strings.Repeat(" ", size-len(good)) + good
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.url+dialect.BatchPath, strings.NewReader(body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header = c.headersOfBatch(c.Tenant, body, nil)
+			if chunked {
+				r.ContentLength = -1
+			}
+			resp, err := http.DefaultTransport.RoundTrip(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close()
+			if got := (reply{resp.StatusCode, resp.Header, string(b)}); err != nil || got.code() != want {
+				t.Errorf("%d bytes, chunked: %t: %s %v, want %s", size, chunked, got, err, want)
+			}
+		}
+	}
+	items := 0
+	for _, ev := range c.Audit.Events()[before:] {
+		if ev.Batch != "" {
+			items++
+		}
+	}
+	if items != 2 {
+		t.Errorf("%d items were done, want those of the two batches that fit", items)
+	}
+}
+
+// The fifth batch is refused in the cloud's words for being throttled when its time is over before its
+// turn comes.
+func TestBatchesAtOnce(t *testing.T) {
+	t.Parallel()
+	begun, release := make(chan struct{}, 100), make(chan struct{})
+	var last atomic.Pointer[context.CancelFunc]
+	c := newCloud(t, func(cfg *Config) {
+		cfg.Guard = dialect.NewGuard(dialect.GuardConfig{Now: cfg.Now, Within: func(ctx context.Context, _ time.Duration) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			last.Store(&cancel)
+			return ctx, cancel
+		}})
+		cfg.Limiter = dialect.NewSharedLimiter(func(context.Context, keys.ID, string, float64) (bool, time.Duration, error) {
+			begun <- struct{}{}
+			<-release
+			return true, 0, nil
+		}, map[string]float64{classCrypto: 1})
+	})
+	body := batchOf(t, batchItem{"Encrypt", map[string]any{"KeyId": c.newKey(t), "Plaintext": "aGk="}})
+	answers := make(chan reply, 10)
+	start := func() {
+		headers := c.headersOfBatch(c.Tenant, body, nil)
+		go func() { answers <- c.send(t, http.MethodPost, dialect.BatchPath, headers, body) }()
+	}
+	for range 4 {
+		start()
+		<-begun
+	}
+	of := last.Load()
+	start()
+	for end := time.Now().Add(2 * time.Minute); last.Load() == of; <-time.After(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the fifth batch does not come")
+		}
+	}
+	(*last.Load())()
+	if r := <-answers; r.code() != "429 Rejected.Throttling" || r.header.Get("X-Acs-Retry-After") == "" {
+		t.Errorf("the fifth: %s %v", r, r.header)
+	}
+	close(release)
+	for range 4 {
+		if res := (<-answers).results(t); len(res) != 1 || res[0].Status != http.StatusOK {
+			t.Errorf("answered %+v", res)
+		}
+	}
 }
