@@ -274,6 +274,9 @@ func TestOddRequests(t *testing.T) {
 		"key's other spelling":   {first.line("GET /20180608//keys/"+s.keys[0]+" HTTP/1.1", hostOf(0)), "404 alive", 0},
 		"body of another's size": {post.post("Content-Length: 0\r\n") + post.body, "401 400", 0},
 	} {
+		if testing.Short() && strings.HasPrefix(name, "over-long") {
+			continue // net/http keeps such a connection for half a second
+		}
 		before := s.acted()
 		got, last := s.exchange(t, c.send)
 		if strings.Join(got, " ") != c.want {
