@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"claviger/internal/dialect"
+	"claviger/internal/kms"
 )
 
 // patience ends the time of whoever waits in a guard when the test says so.
@@ -202,4 +203,22 @@ func (c *stranger) begin(t testing.TB, request string) {
 		}
 		c.answered <- p
 	}()
+}
+
+// A caller who is known holds none of the room, however long the call takes.
+func TestKnownCallersHoldNoRoom(t *testing.T) {
+	t.Parallel()
+	var guard *dialect.Guard
+	r := newRig(t, func(c *Config) {
+		guard = dialect.NewGuard(dialect.GuardConfig{Unverified: 1 << 20, Now: c.Now})
+		c.Guard = guard
+	})
+	held := int64(-1)
+	key := r.newKey(t, r.Tenant, "AES", 32)
+	item := r.hold(t, key, func(context.Context, *kms.Call) { held = guard.Stats().Bodies })
+	body := item.Parameters.(map[string]any)
+	body["padding"] = strings.Repeat("x", maxBody/2)
+	if p := r.call(t, r.Tenant, "POST", r.vault(r.Tenant)+"/20180608/generateDataEncryptionKey", body); p.status != http.StatusOK || held != 0 {
+		t.Errorf("answered %d %s, and %d bytes were held meanwhile", p.status, p.body, held)
+	}
 }
