@@ -43,9 +43,9 @@ type Refusals struct {
 }
 
 // Guard keeps strangers from making the server work: whoever sends what does not verify is soon
-// refused before anything is verified, long keys take turns, and bodies share a bounded room. All that it knows is about a
-// source, which is an IPv4 address or an IPv6 network of 64 bits, so nobody can lock out
-// somebody else by naming their credential. A credential that has verified from a source has a
+// refused before anything is verified, long keys take turns, and long bodies share a bounded room.
+// All that it knows is about a source, which is an IPv4 address or an IPv6 network of 64 bits, so
+// nobody can lock out somebody else by naming their credential. A credential that has verified from a source has a
 // budget of its own there: others behind the same address cannot use it up without naming it.
 //
 // It keeps a fixed number of sources and credentials in memory. A nil Guard refuses nothing.
