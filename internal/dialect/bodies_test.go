@@ -242,3 +242,38 @@ func TestRoomOfClientsBehindAProxy(t *testing.T) {
 		t.Errorf("another client: %v", err)
 	}
 }
+
+// Whose source has nothing is waited for: what is too little for him is not given to others who come later
+// and want less, again and again.
+func TestNobodyIsPassedByForEver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLane(100, true)
+		for key, n := range []int64{40, 30, 15, 7} { // 8 are left
+			if err := l.enter(t.Context(), uint64(key), n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		order := make(chan string, 10)
+		come := func(name string, key uint64, n int64) {
+			go func() {
+				if err := l.enter(t.Context(), key, n); err != nil {
+					t.Error(err)
+				}
+				order <- name
+			}()
+			synctest.Wait()
+		}
+		come("much", 9, 20)
+		l.leave(3, 7)
+		come("little", 3, 7)
+		if len(order) != 0 {
+			t.Errorf("%s has its turn before there is enough for who came first", <-order)
+		}
+		l.leave(2, 15)
+		synctest.Wait()
+		if n := len(order); n != 2 {
+			t.Errorf("%d have had their turn, want both", n)
+		}
+	})
+}
