@@ -65,7 +65,7 @@ type backupInspectCmd struct {
 
 // Run shows the manifest of a backup. With a key that opens it, it reads all of the backup.
 func (c *backupInspectCmd) Run(a *app) (err error) {
-	opener, given, err := c.opener()
+	opener, given, err := c.opener(a)
 	if err == nil && c.Config != "" && !given {
 		err = errors.New("neither a root key nor an identity that the configuration names is there")
 	}
@@ -97,12 +97,12 @@ func (c *backupInspectCmd) Run(a *app) (err error) {
 }
 
 // opener is what the flags name that may open a backup, and whether they name anything.
-func (c *backupInspectCmd) opener() (o archive.Opener, given bool, err error) {
+func (c *backupInspectCmd) opener(a *app) (o archive.Opener, given bool, err error) {
 	root, identity := c.RootKey, c.Identity
 	var cfg *config.Config
 	if c.Config != "" {
-		if cfg, err = config.Load(c.Config); err != nil {
-			return o, false, usageError{err}
+		if cfg, err = a.serverConfig(c.Config); err != nil {
+			return o, false, err
 		}
 		if identity == "" {
 			identity = cfg.Backup.IdentityFile

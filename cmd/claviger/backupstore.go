@@ -82,9 +82,9 @@ func (c *backupCreateCmd) tell(a *app, state admin.StoreBackup) error {
 
 // direct reads the database itself.
 func (c *backupCreateCmd) direct(a *app) (err error) {
-	cfg, err := config.Load(c.Config)
+	cfg, err := a.serverConfig(c.Config)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	how, err := backupOf(cfg.Backup)
 	if err != nil {
@@ -138,9 +138,9 @@ func (backupRestoreCmd) Help() string {
 
 // Run restores a store.
 func (c *backupRestoreCmd) Run(a *app) (err error) {
-	cfg, err := config.Load(c.Config)
+	cfg, err := a.serverConfig(c.Config)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	in, err := os.Open(c.File)
 	if err != nil {
@@ -150,7 +150,7 @@ func (c *backupRestoreCmd) Run(a *app) (err error) {
 	if err := c.untouched(a, cfg); err != nil {
 		return err
 	}
-	opener, _, err := (&backupInspectCmd{RootKey: c.RootKey, Identity: c.Identity, Config: c.Config}).opener()
+	opener, _, err := (&backupInspectCmd{RootKey: c.RootKey, Identity: c.Identity, Config: c.Config}).opener(a)
 	if err != nil {
 		return err
 	}

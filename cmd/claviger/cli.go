@@ -71,6 +71,9 @@ type app struct {
 	ctx context.Context
 	env map[string]string
 	stdio
+
+	fips    fipsState
+	command string // such as "store verify"
 }
 
 // usageError says that a command was called wrongly.
@@ -81,7 +84,7 @@ type exit int
 
 // run is the command with arguments args and environment env; it returns the exit code.
 func run(ctx context.Context, args, env []string, std stdio) (code int) {
-	a := &app{ctx: ctx, env: environment(env), stdio: std}
+	a := &app{ctx: ctx, env: environment(env), stdio: std, fips: fipsOfProcess()}
 	defer func() {
 		switch v := recover().(type) {
 		case nil:
@@ -110,6 +113,7 @@ func run(ctx context.Context, args, env []string, std stdio) (code int) {
 	if err != nil {
 		return a.report(usageError{err})
 	}
+	a.command, _, _ = strings.Cut(parsed.Command(), " <") // without its arguments
 	return a.report(parsed.Run())
 }
 
@@ -164,12 +168,14 @@ func withEnvironment(v *kong.Value) string {
 	return v.Help
 }
 
-// versionFlag prints what this binary is.
+// versionFlag prints what this binary is, and the mode that it runs in here.
 type versionFlag bool
 
 // BeforeReset answers --version before anything else of the command line is looked at.
 func (versionFlag) BeforeReset(k *kong.Kong) error {
-	_, _ = fmt.Fprintf(k.Stdout, "claviger %s %s %s/%s\n", version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	is := fipsOfProcess()
+	_, _ = fmt.Fprintf(k.Stdout, "claviger %s %s %s/%s, FIPS 140-3 module %s, mode %s\n",
+		version(), runtime.Version(), runtime.GOOS, runtime.GOARCH, is.module, is.mode)
 	k.Exit(exitOK)
 	return nil
 }

@@ -24,9 +24,9 @@ type initCmd struct {
 // Run creates the root key, the admin token and the database. It refuses if one of them
 // exists, unless it is told to use them, and leaves nothing behind if it fails.
 func (c *initCmd) Run(a *app) (err error) {
-	cfg, err := config.Load(c.Config)
+	cfg, err := a.serverConfig(c.Config)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	undo := &cleanup{}
 	defer func() {

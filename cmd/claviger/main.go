@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// The mode is the operator's choice, in the environment; built with GOFIPS140 it would be on.
+//go:debug fips140=off
+
 // Command claviger is the key management server and the client of its admin API.
 //
 // Data goes to standard output and talk to standard error. Every flag has a twin in the

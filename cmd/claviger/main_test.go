@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
+		Condition:           condition,
 		Setup: func(env *testscript.Env) error {
 			// Whatever the server leaves in its temporary directory, the script can see.
 			tmp := filepath.Join(env.WorkDir, ".tmp")

@@ -239,10 +239,11 @@ func (n *node) gauges() {
 // admin is the admin API; reset is nil where there is none.
 func (n *node) admin(reset func(context.Context) error) http.Handler {
 	_, _, alibabaNames := n.regionNames()
+	is := fipsOfProcess()
 	return admin.New(admin.Config{
-		Service: n.service, Token: n.token, Mode: n.mode, Version: version(), Now: wallNow, Rand: rand.Reader,
+		Service: n.service, Token: n.token, Mode: n.mode, Version: version(), FIPS: admin.FIPS{Mode: is.mode, Module: is.module},
 		Naming: []admin.Naming{ociNaming{n.oci.Namer()}, alibabaNaming{alibabaNames}},
-		Log:    n.log, Metrics: n.metrics, VaultURL: n.vaults.vaultURL, ReplicaURL: n.vaults.replicaURL, Reset: reset,
+		Now:    wallNow, Rand: rand.Reader, Log: n.log, Metrics: n.metrics, VaultURL: n.vaults.vaultURL, ReplicaURL: n.vaults.replicaURL, Reset: reset,
 		AddAccessKey: func(ctx context.Context, c *kms.Call, principal keys.ID) (*identity.CredentialRow, string, error) {
 			return addAccessKey(ctx, n.service, c, principal, rand.Reader)
 		},

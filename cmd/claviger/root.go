@@ -56,9 +56,9 @@ type rootShowCmd struct {
 
 // Run shows the ids of root keys, which are no secrets.
 func (c *rootShowCmd) Run(a *app) error {
-	cfg, err := config.Load(c.Config)
+	cfg, err := a.serverConfig(c.Config)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	var rows [][]string
 	for _, path := range []string{cfg.Seal.File, nextRoot(cfg)} {
@@ -85,9 +85,9 @@ type rootRotateCmd struct {
 // Run rotates the root key. Whatever stops it, the server runs with the files as they are then, and
 // the same command goes on.
 func (c *rootRotateCmd) Run(a *app) (err error) {
-	cfg, err := config.Load(c.Config)
+	cfg, err := a.serverConfig(c.Config)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	db, err := openStore(a.ctx, cfg, false, nil)
 	if err != nil {

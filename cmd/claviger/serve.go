@@ -39,9 +39,9 @@ type serveCmd struct {
 
 // Run serves until it is told to stop.
 func (c *serveCmd) Run(a *app) (err error) {
-	cfg, err := config.Load(c.Config)
+	cfg, err := a.serverConfig(c.Config)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	cfg.Store.AcceptStale = c.AcceptStaleRevocation
 	log := newLogger(a.err, cfg.Log.Format, cfg.Log.Level)
@@ -61,7 +61,8 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if err := n.listen(cfg, hosts); err != nil {
 		return err
 	}
-	log.Info("serving", "version", version(), "data", cfg.Data, "regions", len(cfg.Regions), "admin", cfg.Admin.Listen)
+	log.Info("serving", "version", version(), "data", cfg.Data, "regions", len(cfg.Regions), "admin", cfg.Admin.Listen,
+		"fips140", a.fips.mode, "fips140_module", a.fips.module)
 	if cfg.TLS.CertFile == "" {
 		log.Warn("serving plain HTTP: put a TLS proxy in front, or set [tls]")
 	}

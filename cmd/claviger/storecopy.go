@@ -51,11 +51,11 @@ type copiedTable struct {
 
 // Run copies a store.
 func (c *storeCopyCmd) Run(a *app) (err error) {
-	from, err := storeNamed(c.From, c.FromPasswordFile, "--from-password-file")
+	from, err := storeNamed(a, c.From, c.FromPasswordFile, "--from-password-file")
 	if err != nil {
 		return err
 	}
-	to, err := storeNamed(c.To, c.ToPasswordFile, "--to-password-file")
+	to, err := storeNamed(a, c.To, c.ToPasswordFile, "--to-password-file")
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ type namedStore struct {
 }
 
 // storeNamed reads what --from or --to says.
-func storeNamed(text, passwordFile, flag string) (*namedStore, error) {
+func storeNamed(a *app, text, passwordFile, flag string) (*namedStore, error) {
 	kind, rest, _ := strings.Cut(text, ":")
 	switch kind {
 	case "sqlite":
@@ -146,12 +146,12 @@ func storeNamed(text, passwordFile, flag string) (*namedStore, error) {
 		cfg.Store.Type, cfg.Store.URL, cfg.Store.PasswordFile = "postgres", text, passwordFile
 		return named(&cfg, "", flag)
 	}
-	cfg, err := config.Load(text)
+	cfg, err := a.serverConfig(text)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = fmt.Errorf("%w; it is a configuration file, sqlite:DIRECTORY or postgres://…", err)
+		return nil, usageError{fmt.Errorf("%w; it is a configuration file, sqlite:DIRECTORY or postgres://…", err)}
 	}
 	if err != nil {
-		return nil, usageError{err}
+		return nil, err
 	}
 	return named(cfg, passwordFile, flag)
 }

@@ -33,9 +33,9 @@ func (storeFillCmd) Help() string {
 
 // Run fills the database.
 func (c *storeFillCmd) Run(a *app) (err error) {
-	cfg, err := config.Load(c.Config)
+	cfg, err := a.serverConfig(c.Config)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	undo := &cleanup{}
 	defer func() { err = errors.Join(err, undo.run()) }()

@@ -51,9 +51,9 @@ func (c *storeVerifyCmd) Run(a *app) (err error) {
 	if c.Limit < 1 {
 		return usageError{errors.New("--limit must be at least 1")}
 	}
-	cfg, err := config.Load(c.Config)
+	cfg, err := a.serverConfig(c.Config)
 	if err != nil {
-		return usageError{err}
+		return err
 	}
 	root, err := openSeal(cfg)
 	if err != nil {

@@ -19,6 +19,7 @@ func (c *Config) check() error {
 	var p problems
 	p.need("data", c.Data)
 	p.oneOf("hsm_keys", c.HSMKeys, "refuse", "software-labelled")
+	p.oneOf("fips140", c.FIPS140, "off", "on", "only")
 	c.checkStore(&p)
 	p.oneOf("seal.type", c.Seal.Type, "file")
 	p.need("seal.file", c.Seal.File)

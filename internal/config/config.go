@@ -31,6 +31,13 @@ type Config struct {
 	// software and shows them as HSM keys, which clients whose default is HSM need.
 	HSMKeys string `toml:"hsm_keys"`
 
+	// FIPS140 is the mode of FIPS 140-3 that the process must run in, or a stricter one: "off"
+	// (default); "on": approved algorithms and random bytes come from the module as it is validated;
+	// "only": what is not approved is refused. It only insists: the mode itself is set where the
+	// process is started, by GODEBUG=fips140=on in its environment. With "on" and "only" a binary without
+	// a frozen version of the module is refused too.
+	FIPS140 string `toml:"fips140"`
+
 	// Tombstones is how long ids and times of what was erased stay known. Default "90d".
 	Tombstones Duration `toml:"tombstones"`
 
@@ -327,6 +334,7 @@ type Server struct {
 func Default() Config {
 	return Config{
 		HSMKeys:    "refuse",
+		FIPS140:    "off",
 		Tombstones: Duration(90 * day), WorkRequests: Duration(7 * day),
 		Store: Store{
 			Type: "sqlite", BatchTimeout: Duration(20 * time.Second), ReopenTimeout: Duration(10 * time.Second),

@@ -108,6 +108,7 @@ func TestRefusals(t *testing.T) {
 		"no timeout":              {`admin.token_file`, "server.read_timeout = \"0s\"\nadmin.token_file", "server.read_timeout"},
 		"negative time":           {`admin.token_file`, "tombstones = \"-1h\"\nadmin.token_file", "negative"},
 		"time without unit":       {`admin.token_file`, "tombstones = \"90\"\nadmin.token_file", "time span"},
+		"another FIPS mode":       {`admin.token_file`, "fips140 = \"debug\"\nadmin.token_file", "fips140"},
 		"another level":           {`admin.token_file`, "log.level = \"loud\"\nadmin.token_file", "log.level"},
 		"another format":          {`admin.token_file`, "log.format = \"xml\"\nadmin.token_file", "log.format"},
 		"another XML root":        {`admin.token_file`, "alibaba.xml_root = \"Kms\"\nadmin.token_file", "alibaba.xml_root"},

@@ -18,7 +18,7 @@ func (p *Process) Command(t testing.TB, out any, args ...string) {
 	}
 	cmd := exec.Command(p.cmd.Path, args...)
 	cmd.Env = []string{
-		"PATH=" + os.Getenv("PATH"), "CLAVIGER_ADMIN_ENDPOINT=" + p.Ready.Admin.Endpoint, "CLAVIGER_ADMIN_TOKEN=" + p.Ready.Admin.Token,
+		"PATH=" + os.Getenv("PATH"), mode(), "CLAVIGER_ADMIN_ENDPOINT=" + p.Ready.Admin.Endpoint, "CLAVIGER_ADMIN_TOKEN=" + p.Ready.Admin.Token,
 		"CLAVIGER_CA_FILE=" + p.Ready.CA.File,
 	}
 	cmd.Stderr = os.Stderr

@@ -6,6 +6,7 @@ package live
 
 import (
 	"bytes"
+	"crypto/fips140"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,6 +43,23 @@ func Build(root, dir string) (string, error) {
 	return binary, nil
 }
 
+// mode is the environment in which the server runs in the mode of FIPS 140-3 that it is to have.
+func (o Options) mode() string {
+	if o.FIPSOnly {
+		return "GODEBUG=fips140=only"
+	}
+	return mode()
+}
+
+// mode is the environment in which the server runs in the test's own mode of FIPS 140-3. That is on where
+// the test is built with GOFIPS140, as by make; the server's own default is off.
+func mode() string {
+	if fips140.Enabled() {
+		return "GODEBUG=fips140=on"
+	}
+	return "GODEBUG="
+}
+
 // Options are the flags of "claviger dev". The zero value keeps everything in memory.
 type Options struct {
 	Data   string // directory that outlives the process; empty for none
@@ -51,6 +69,8 @@ type Options struct {
 
 	Regions []string // further ones, as --region takes them
 	Chance  string   // seed of --consistency cloudlike; empty for strict
+
+	FIPSOnly bool // refuse what FIPS 140-3 does not approve
 }
 
 func (o Options) args(ready string) []string {
@@ -108,7 +128,7 @@ func Start(t testing.TB, binary string, o Options) *Process {
 	defer log.Close()
 	ready := filepath.Join(dir, "ready.json")
 	p.cmd = exec.Command(binary, o.args(ready)...)
-	p.cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + p.tmp}
+	p.cmd.Env = []string{o.mode(), "PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + p.tmp}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start claviger: %v", err)

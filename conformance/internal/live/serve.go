@@ -46,14 +46,14 @@ admin.listen = %q
 vaults.ports = "%d-%d"
 log.format = "text"
 
+%s
+
 [[region]]
 name = "home"
 oci = "us-ashburn-1"
 alibaba = "cn-hangzhou"
 listen = "127.0.0.1:%d"
-
-%s
-`, s.admin, s.first, s.first+portsOfVaults-1, region, settings)
+`, s.admin, s.first, s.first+portsOfVaults-1, settings, region)
 	if err := os.WriteFile(s.config(), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func (s *Site) run(t testing.TB, into any, args ...string) {
 		args = append(args, "--config", s.config())
 	}
 	cmd := exec.Command(s.binary, args...)
-	cmd.Env = []string{"CLAVIGER_CONFIG=" + s.config(), "HOME=" + s.dir}
+	cmd.Env = []string{mode(), "CLAVIGER_CONFIG=" + s.config(), "HOME=" + s.dir}
 	out, err := cmd.Output()
 	if failed, ok := errors.AsType[*exec.ExitError](err); ok {
 		t.Fatalf("claviger %s: %v\n%s", strings.Join(args, " "), err, failed.Stderr)
@@ -136,7 +136,7 @@ func (s *Site) Serve(t testing.TB) *Serving {
 	}
 	defer log.Close()
 	p := &Serving{cmd: exec.Command(s.binary, "serve", "--config", s.config()), done: make(chan struct{})}
-	p.cmd.Env = []string{"HOME=" + s.dir}
+	p.cmd.Env = []string{mode(), "HOME=" + s.dir}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("start claviger serve: %v", err)

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
+// As in Claviger itself.
+//go:debug fips140=off
+
 // Command floor is the smallest honest server that does the work of a data call: verify the
 // signature of the cloud's scheme, decode, encrypt or sign under one fixed key, and answer what
 // Claviger answers. It stores nothing, audits nothing, knows one caller and one key of each kind, and

@@ -127,6 +127,10 @@ Rss:                  16 kB
 	if own := got.own(); own != mib((47716-32768)<<10) {
 		t.Errorf("without the scratch it is %v MiB", own)
 	}
+	small, err := parseMaps(strings.Replace(text, "33000 kB", "300 kB", 1))
+	if err != nil || small.own() != mib(small.all) {
+		t.Errorf("where the scratch is not touched, something is left out: %v of %v MiB (%v)", small.own(), mib(small.all), err)
+	}
 	if _, err := parseMaps(""); err == nil {
 		t.Error("no map at all is read without an error")
 	}

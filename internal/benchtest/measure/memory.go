@@ -21,8 +21,8 @@ type memory struct {
 }
 
 // scratch is the memory that the FIPS 140-3 module's entropy source walks through, a variable of 32 MiB. It is
-// resident once random bytes were drawn, and the standard library has no way to give it back. Without the
-// module it is never touched.
+// resident once random bytes were drawn, and the standard library has no way to give it back. While the mode is
+// off it is never touched.
 const scratch = 32 << 20
 
 // own is what a process takes without the scratch of the FIPS module, in MiB.

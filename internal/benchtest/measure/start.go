@@ -29,6 +29,11 @@ func starts(ctx context.Context, o options, out, talk io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	is, err := exec.CommandContext(ctx, o.claviger, "--version").Output()
+	if err != nil {
+		return fmt.Errorf("claviger --version: %w", err)
+	}
+	fmt.Fprint(out, string(is)) // which says the mode of FIPS 140-3 that its processes run in here
 	var figures []figure
 	for _, size := range []struct {
 		keys, versions int

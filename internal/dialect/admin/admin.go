@@ -60,6 +60,7 @@ type Config struct {
 	Naming  []Naming // in the order in which names are read
 	Mode    string   // dev, serve
 	Version string   // of the server
+	FIPS    FIPS     // of the process
 	Now     func() time.Time
 	Rand    io.Reader
 	Log     *slog.Logger

@@ -97,7 +97,7 @@ func newRigIn(t *testing.T, w *kmstest.World, change ...func(*admin.Config)) *ri
 	t.Helper()
 	r := &rig{World: w}
 	cfg := admin.Config{
-		Service: r.Service, Token: token, Naming: []admin.Naming{cloud("one")}, Mode: "dev", Version: "v1",
+		Service: r.Service, Token: token, Naming: []admin.Naming{cloud("one")}, Mode: "dev", Version: "v1", FIPS: admin.FIPS{Mode: "on", Module: "v2"},
 		Now: time.Now, Rand: rand.Reader, Log: slog.New(slog.DiscardHandler),
 		VaultURL: func(v *keys.Vault) string { return "http://vault.example/" + v.Name },
 		AddAccessKey: func(ctx context.Context, c *kms.Call, p keys.ID) (*identity.CredentialRow, string, error) {
@@ -291,6 +291,7 @@ func TestInfo(t *testing.T) {
 	}
 	if diff := cmp.Diff(&admin.Info{
 		Version: "v1", Mode: "dev", Regions: []string{string(kmstest.Region)}, RegionNames: map[string]admin.Names{"home": {"one": "one-home"}},
+		FIPS: admin.FIPS{Mode: "on", Module: "v2"},
 	}, got); diff != "" {
 		t.Errorf("info (-want +got):\n%s", diff)
 	}

@@ -15,7 +15,7 @@ import (
 type noParams struct{}
 
 func (a *API) info(_ context.Context, _ *kms.Call, _ *noParams) (*Info, error) {
-	out := &Info{Version: a.cfg.Version, Mode: a.cfg.Mode, Regions: []string{}, RegionNames: map[string]Names{}}
+	out := &Info{Version: a.cfg.Version, Mode: a.cfg.Mode, FIPS: a.cfg.FIPS, Regions: []string{}, RegionNames: map[string]Names{}}
 	for _, r := range a.service.Regions() {
 		out.Regions = append(out.Regions, string(r))
 		out.RegionNames[string(r)] = Names{}

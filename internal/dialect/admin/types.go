@@ -264,6 +264,13 @@ type Info struct {
 	Regions []string `json:"regions"`
 	// RegionNames are the regions' names in each cloud.
 	RegionNames map[string]Names `json:"regionNames"`
+	FIPS        FIPS             `json:"fips140"`
+}
+
+// FIPS tells how the process stands to FIPS 140-3.
+type FIPS struct {
+	Mode   string `json:"mode"`   // off, on, only
+	Module string `json:"module"` // the version of the cryptographic module; "latest" for one that is not frozen
 }
 
 // List is one page. Next is the cursor of the page after it, absent on the last one.

@@ -3,6 +3,7 @@
 package alibaba
 
 import (
+	"crypto/fips140"
 	"crypto/sha1" //nolint:gosec // G505: HMAC-SHA1 is what RPC signature version 1 is
 	"encoding/base64"
 	"net/http"
@@ -54,6 +55,10 @@ func claimV1(p *params) (claim, error) {
 	method, scheme := have[4], have[5]
 	if method != "HMAC-SHA1" {
 		return claim{}, unsupportedScheme("SignatureMethod " + clip(method))
+	}
+	if fips140.Enforced() {
+		return claim{}, unauthenticated(codeSignatureMethod, "SignatureMethod",
+			"HMAC-SHA1 is not approved while FIPS 140-3 is enforced: sign with ACS3-HMAC-SHA256")
 	}
 	if scheme != "1.0" {
 		return claim{}, unauthenticated(codeSignatureVersion, "SignatureVersion", "SignatureVersion is 1.0")
