@@ -39,7 +39,7 @@ func TestFIPSOnly(t *testing.T) {
 	t.Parallel()
 	server := start(t, live.Options{TLS: true, FIPSOnly: true})
 	o := throughOCI(t, server)
-	trust(t, server, o)
+	trust(t, server, &o)
 	key := o.createKey(t, aesShape(32))
 	sealed, err := o.encrypt(t.Context(), *key.Id, []byte("Hello"), nil, "")
 	if err != nil {

@@ -29,7 +29,7 @@ func TestTLS(t *testing.T) {
 	if _, err := o.Vault.HTTPClient.Do(newRequest(t, http.MethodGet, server.Ready.OCI.VaultEndpoint, "")); err == nil {
 		t.Error("a client that does not know the authority connects")
 	}
-	trust(t, server, o)
+	trust(t, server, &o)
 	key := o.createKey(t, aesShape(32))
 	sealed, err := o.encrypt(t.Context(), *key.Id, []byte("Hello"), nil, "")
 	if err != nil {
@@ -42,7 +42,7 @@ func TestTLS(t *testing.T) {
 }
 
 // trust lets a client of Oracle's connect to a server with TLS.
-func trust(t *testing.T, server *live.Process, o oci) {
+func trust(t *testing.T, server *live.Process, o *oci) {
 	t.Helper()
 	ca, err := os.ReadFile(server.Ready.CA.File)
 	if err != nil {
