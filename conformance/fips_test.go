@@ -5,6 +5,7 @@ package conformance
 import (
 	"crypto/fips140"
 	"net/http"
+	"os/exec"
 	"strings"
 	"testing"
 
@@ -12,12 +13,23 @@ import (
 	"claviger/conformance/internal/live"
 )
 
-// TestFIPSMode finds the servers of this suite in the mode that it is to run with.
+// TestFIPSMode finds the servers of this suite in the mode that it is to run with, which is not the binary's
+// own.
 func TestFIPSMode(t *testing.T) {
 	t.Parallel()
 	if !fips140.Enabled() {
 		t.Skip("the suite is not built with GOFIPS140, as make does, and runs without the mode")
 	}
+	version := exec.Command(binary, "--version")
+	version.Env = []string{}
+	told, err := version.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(string(told), ", FIPS 140-3 module "+fips140.Version()+", mode off\n") {
+		t.Errorf("where nobody says anything of the mode, the server is %s", told)
+	}
+
 	var info struct {
 		FIPS struct{ Mode, Module string } `json:"fips140"`
 	}
@@ -60,7 +72,7 @@ func TestFIPSOnly(t *testing.T) {
 		}
 		want(t, string(g), client.must(t, "Decrypt", params).Plaintext, "SGVsbG8=")
 		for _, spec := range []string{"EC_P256K", "EC_SM2", "Aliyun_SM4"} {
-			want(t, spec, client.refusal("CreateKey", alibaba.Params{"KeySpec": spec}), "400 InvalidParameter")
+			want(t, spec, client.refusal("CreateKey", alibaba.Params{"KeySpec": spec}), "400 UnsupportedOperation")
 		}
 	}
 }

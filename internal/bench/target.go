@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"crypto/fips140"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -80,6 +81,9 @@ func (t *Target) check() error {
 	case ACS3, V1:
 		if t.AccessKey.ID == "" || t.AccessKey.Secret == "" {
 			return errors.New("the target has no access key")
+		}
+		if t.Dialect == V1 && fips140.Enforced() {
+			return errors.New("v1 signs with HMAC-SHA1, which is not approved while FIPS 140-3 is enforced: take acs3, or GODEBUG=fips140=on")
 		}
 	default:
 		return fmt.Errorf("unknown dialect %q", t.Dialect)
