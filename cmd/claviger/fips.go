@@ -69,8 +69,8 @@ func withMode(godebug, mode string) string {
 	return strings.Join(append(kept, "fips140="+mode), ",")
 }
 
-// serverConfig reads the configuration of a command that opens a server's secrets or its database, and
-// refuses to be one in a lesser mode than the server's.
+// serverConfig reads the configuration of a command that opens the root key or the database, and refuses
+// it where this process runs in a lesser mode than it insists on.
 func (a *app) serverConfig(path string) (*config.Config, error) {
 	cfg, err := config.Load(path)
 	if err == nil {

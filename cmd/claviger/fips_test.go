@@ -5,6 +5,8 @@ package main
 import (
 	"crypto/fips140"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -37,6 +39,46 @@ func TestModeSuffices(t *testing.T) {
 		if err != nil && !strings.Contains(err.Error(), `fips140 = "`+test.wanted+`"`) {
 			t.Errorf("the message does not name the setting: %v", err)
 		}
+	}
+}
+
+// TestEveryCommandKeepsTheMode gives a configuration that insists on a mode to each command that opens the
+// root key or the database.
+func TestEveryCommandKeepsTheMode(t *testing.T) {
+	t.Parallel()
+	if fips140.Enforced() {
+		t.Skip("this process runs in the strictest mode")
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "claviger.toml")
+	text := `fips140 = "only"
+data = "data"
+seal.file = "root.key"
+admin.token_file = "admin.token"
+vaults.ports = "7500-7599"
+
+[[region]]
+name = "home"
+oci = "us-ashburn-1"
+alibaba = "cn-hangzhou"
+listen = "127.0.0.1:7443"
+`
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{
+		"init --config FILE", "serve --config FILE", "store verify --config FILE", "store copy --from FILE --to sqlite:OTHER", "store copy --from sqlite:OTHER --to FILE",
+		"store fill --config FILE --tenant acme --keys 1 --versions 1", "backup create --direct --config FILE --out OTHER",
+		"backup inspect --config FILE FILE", "backup restore --config FILE FILE", "root show --config FILE", "root rotate --config FILE",
+	} {
+		args := strings.Fields(strings.NewReplacer("FILE", file, "OTHER", filepath.Join(dir, "other")).Replace(command))
+		code, _, talk := call(t, nil, args...)
+		if code != exitUsage || !strings.Contains(talk, `fips140 = "only"`) {
+			t.Errorf("%s ends with %d and says %s", command, code, talk)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("something was made: %v (%v)", left, err)
 	}
 }
 
