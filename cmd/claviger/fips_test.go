@@ -67,9 +67,9 @@ listen = "127.0.0.1:7443"
 		t.Fatal(err)
 	}
 	for _, command := range []string{
-		"init --config FILE", "serve --config FILE", "store verify --config FILE", "store copy --from FILE --to sqlite:OTHER", "store copy --from sqlite:OTHER --to FILE",
+		"serve --config FILE", "store verify --config FILE", "store copy --from FILE --to sqlite:OTHER", "store copy --from sqlite:OTHER --to FILE",
 		"store fill --config FILE --tenant acme --keys 1 --versions 1", "backup create --direct --config FILE --out OTHER",
-		"backup inspect --config FILE FILE", "backup restore --config FILE FILE", "root show --config FILE", "root rotate --config FILE",
+		"backup inspect --config FILE FILE", "backup restore --config FILE FILE", "root show --config FILE", "root rotate --config FILE", "init --config FILE",
 	} {
 		args := strings.Fields(strings.NewReplacer("FILE", file, "OTHER", filepath.Join(dir, "other")).Replace(command))
 		code, _, talk := call(t, nil, args...)
