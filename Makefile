@@ -35,6 +35,9 @@ BASE      :=        # bench-compare: the commit to compare with
 HEAD      :=        # bench-compare: the commit that is compared; the tree as it is by default
 SOAK      := 1h     # how long make soak takes
 
+# What make test runs was vetted by the linter before.
+VETTED    := -vet=off
+
 # SQLite is C in Go's words, with memory that is not Go's: the race detector finds nothing in it, and
 # takes most of its time there.
 UNRACED   := $(foreach p,modernc.org/sqlite/lib modernc.org/libc,-gcflags=$p=-race=false)
@@ -89,23 +92,23 @@ test: lint ## all tests and checks, as CI runs them (NOSKIP=1: skipped tests fai
 	$(install_packages)
 	$(build_testsum)
 	$(find_terraform)
-	$(TESTSUM) -- go test -race $(UNRACED) -short -timeout 20m -skip '$(strip $(TABLES))' ./...
+	$(TESTSUM) -- go test $(VETTED) -race $(UNRACED) -short -timeout 20m -skip '$(strip $(TABLES))' ./...
 	$(TESTSUM) $(if $(strip $(NOSKIP)),-noskip) -fuzz 2s \
-		-- go test -timeout 20m ./... \
-		-- go test -C tools ./... \
-		-- GOFIPS140=$(FIPS) go test ./internal/engine ./internal/seal/... \
-		-- GOFIPS140=$(FIPS) go test -C conformance -count=1 -timeout 20m ./... \
-		-- go test -C terraform-provider-oci -count=1 -timeout 20m ./...
+		-- go test $(VETTED) -timeout 20m ./... \
+		-- go test -C tools $(VETTED) ./... \
+		-- GOFIPS140=$(FIPS) go test $(VETTED) ./internal/engine ./internal/seal/... \
+		-- GOFIPS140=$(FIPS) go test -C conformance $(VETTED) -count=1 -timeout 20m ./... \
+		-- go test -C terraform-provider-oci $(VETTED) -count=1 -timeout 20m ./...
 
 test-short: ## the quick tests of the server, in under 30 seconds
 	$(build_testsum)
 	$(TESTSUM) -- go test -short ./...
 
-lint: ## formatting, vet and golangci-lint, in all modules (VULN=1: known vulnerabilities too)
+lint: ## formatting and golangci-lint, vet's checks among its own, in all modules (VULN=1: known vulnerabilities too)
 	@test -x $(LINT) || { echo "== building $(LINT)"; \
 		go build -C tools -o $(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint; }
 	@failed=; for m in $(MODULES); do \
-		echo "== lint $$m"; (cd $$m && go vet ./... && $(LINT) run ./...) || failed=1; \
+		echo "== lint $$m"; (cd $$m && $(LINT) run ./...) || failed=1; \
 	done; test -z "$$failed"
 	$(if $(strip $(VULN)),go tool -modfile=tools/go.mod govulncheck ./...)
 

@@ -64,6 +64,7 @@ func prepare(dir string) (err error) {
 	}
 	env := map[string]string{
 		"TF_ACC": "1", "TF_ACC_TERRAFORM_PATH": path, "TF_CLI_CONFIG_FILE": rc, "CHECKPOINT_DISABLE": "1",
+		"GOGC": "400", // of hundreds of processes that end within a second
 	}
 	if tofu {
 		env["TF_ACC_PROVIDER_HOST"] = "registry.opentofu.org"
