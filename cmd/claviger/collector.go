@@ -104,7 +104,10 @@ type heapSample struct {
 	held      uint64 // in use, garbage, or free and not given back
 }
 
-func newSpare() *spare { return &spare{sample: sampleHeap, free: debug.FreeOSMemory} }
+// newSpare asks rest, before it gives memory back, to let go of what is kept outside of the heap.
+func newSpare(rest func()) *spare {
+	return &spare{sample: sampleHeap, free: func() { rest(); debug.FreeOSMemory() }}
+}
 
 func (s *spare) look(context.Context) {
 	h := s.sample()

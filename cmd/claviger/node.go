@@ -294,7 +294,7 @@ func (n *node) sweep(ctx context.Context) {
 // run serves until ctx ends, and then lets what is under way finish for at most grace.
 func (n *node) run(ctx context.Context, grace time.Duration) error {
 	n.server.Every(sweepInterval, n.sweep)
-	n.server.Every(time.Second, newSpare().look)
+	n.server.Every(time.Second, newSpare(n.store.Rest).look)
 	n.server.Every(flushInterval, func(context.Context) { n.guard.Flush(false) })
 	<-ctx.Done()
 	n.health.Stopping()

@@ -64,6 +64,10 @@ type Store interface {
 	// Scrub makes the remains of records erased so far unreadable in the store's files.
 	Scrub(ctx context.Context) error
 
+	// Rest gives back the memory that connections keep which nobody uses at the moment. The
+	// next that need one wait for it to be opened.
+	Rest()
+
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 

@@ -239,6 +239,17 @@ func (p *pool) put(s *session, fit bool) {
 	<-p.slots
 }
 
+// rest closes the sessions that nobody uses.
+func (p *pool) rest() {
+	p.mu.Lock()
+	idle := p.idle
+	p.idle = nil
+	p.mu.Unlock()
+	for _, s := range idle {
+		s.discard()
+	}
+}
+
 // close waits for the sessions in use and closes all.
 func (p *pool) close() error {
 	for range cap(p.slots) {

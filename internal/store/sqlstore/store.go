@@ -157,6 +157,14 @@ func (s *Store) submit(ctx context.Context, r *request) answer {
 // Scrub implements [store.Store].
 func (s *Store) Scrub(ctx context.Context) error { return s.named(s.engine.scrub(ctx, s)) }
 
+// Rest implements [store.Store]: it closes the connections for reading that nobody uses, with the
+// pages that SQLite keeps for each. PostgreSQL has those in its own memory, and connecting to it takes longer.
+func (s *Store) Rest() {
+	if !s.engine.limits().shared {
+		s.views.rest()
+	}
+}
+
 // Ping implements [store.Store]. It asks for a connection that reads and for the one that writes.
 func (s *Store) Ping(ctx context.Context) error {
 	if err := s.View(ctx, func(t store.Tx) error { _, err := t.Head(); return err }); err != nil {
