@@ -268,9 +268,10 @@ func (d *devServer) loadState() (fresh bool, err error) {
 
 func (d *devServer) settings(srv *server.Server) settings {
 	rates, quotas := limits(d.Limits, nil)
-	failures := 0.0
+	var guard dialect.GuardConfig
 	if quotas {
-		failures = config.Default().Limits.FailedVerifications
+		bounds := config.Default().Limits
+		guard = dialect.GuardConfig{Failures: bounds.FailedVerifications, Unverified: bounds.UnverifiedMiB << 20}
 	}
 	host, port, _ := net.SplitHostPort(d.Listen) // it was split before
 	first, last := 0, 0
@@ -287,7 +288,7 @@ func (d *devServer) settings(srv *server.Server) settings {
 		consistent: oci.Consistency(d.Consistency), chance: d.Chance,
 		virtual: true, hints: true, quotas: quotas, rates: rates,
 		token: d.first.Token, log: d.log, server: srv,
-		guard:  dialect.GuardConfig{Failures: failures},
+		guard:  guard,
 		pairs:  map[keys.Spec]int{keys.RSA2048: 2, keys.RSA3072: 1, keys.RSA4096: 1}, // a test does not pay for more than it uses
 		backup: kms.BackupConfig{Software: version()},
 		vaults: server.NewPorts(srv, host, first, last, d.front.Scheme()+"://"+bracketed(d.host)),
