@@ -179,8 +179,7 @@ func TestFIPS(t *testing.T) {
 // notCarried are the fields that an archive leaves out, and why that loses nothing.
 var notCarried = map[string]string{
 	"Revision":      "each store has its own",
-	"RestoredFrom":  "a restore says it anew",
-	"RestoredAt":    "a restore says it anew",
+	"Restored":      "a restore says it anew",
 	"Sealed":        "material travels in Record.Material",
 	"Fingerprint":   "it travels in Record.Fingerprint",
 	"KEKGeneration": "it is the sealed material's",
@@ -259,6 +258,8 @@ func fill(t *testing.T, name string, v reflect.Value) {
 			*p = keys.Names{"oci": "name"}
 		case *keys.Tags:
 			*p = keys.Tags{Plain: map[string]string{"a": "b"}, Namespaced: map[string]map[string]string{"n": {"c": "d"}}}
+		case **keys.Restoration:
+			*p = &keys.Restoration{From: id(byte(i + 1)), At: at(i + 1)}
 		case *[]byte:
 			*p = []byte("bytes")
 		case *keys.Usage:

@@ -14,10 +14,14 @@ import (
 // Key is opened key material, ready to use and safe for concurrent use.
 type Key struct {
 	spec     keys.Spec
-	material []byte     // symmetric keys; owned, wiped by Wipe
-	private  privateKey // asymmetric keys
-	public   *PublicKey // nil for a symmetric spec
+	material []byte // symmetric keys; owned, wiped by Wipe
+	*pair           // asymmetric keys; nil for a symmetric spec
 	wiped    atomic.Bool
+}
+
+type pair struct {
+	private privateKey
+	public  *PublicKey
 }
 
 // privateKey is an asymmetric key. RSA and SM2 are also decrypters.
@@ -59,18 +63,27 @@ func openPrivate(spec keys.Spec, private privateKey, public publicKey) (*Key, er
 	if err != nil {
 		return nil, fmt.Errorf("%w: encode public key: %w", ErrMaterial, err)
 	}
-	return &Key{
-		spec:    spec,
-		private: private,
-		public:  &PublicKey{spec: spec, key: public, spki: spki},
-	}, nil
+	return &Key{spec: spec, pair: &pair{private, &PublicKey{spec: spec, key: public, spki: spki}}}, nil
 }
 
 // Spec is what k was opened as.
 func (k *Key) Spec() keys.Spec { return k.spec }
 
 // Public is the public half of k; nil for a symmetric spec. It stays usable after Wipe.
-func (k *Key) Public() *PublicKey { return k.public }
+func (k *Key) Public() *PublicKey {
+	if k.pair == nil {
+		return nil
+	}
+	return k.public
+}
+
+// half is the private half of k; nil for a symmetric spec.
+func (k *Key) half() privateKey {
+	if k.pair == nil {
+		return nil
+	}
+	return k.private
+}
 
 // Wipe overwrites the material as far as the standard library lets it be reached: its
 // internal copies (expanded keys, Montgomery forms) are only left to the garbage
@@ -80,7 +93,7 @@ func (k *Key) Wipe() {
 		return
 	}
 	clear(k.material)
-	if k.private != nil {
+	if k.pair != nil {
 		k.private.wipe()
 	}
 }
@@ -107,7 +120,7 @@ func (k *Key) Sign(rand io.Reader, alg keys.Algorithm, digest []byte) ([]byte, e
 
 // Verify is [PublicKey.Verify] with the public half of k.
 func (k *Key) Verify(alg keys.Algorithm, digest, sig []byte) (bool, error) {
-	if k.public == nil {
+	if k.pair == nil {
 		_, err := signatureFor(k.spec, alg, digest)
 		return false, err
 	}
@@ -116,7 +129,7 @@ func (k *Key) Verify(alg keys.Algorithm, digest, sig []byte) (bool, error) {
 
 // Encrypt is [PublicKey.Encrypt] with the public half of k.
 func (k *Key) Encrypt(rand io.Reader, alg keys.Algorithm, plaintext []byte) ([]byte, error) {
-	if k.public == nil {
+	if k.pair == nil {
 		_, err := algorithmFor(k.spec, alg, keys.UsageEncrypt)
 		return nil, err
 	}
@@ -132,7 +145,7 @@ func (k *Key) Decrypt(alg keys.Algorithm, ciphertext []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, ok := k.private.(decrypter)
+	d, ok := k.half().(decrypter)
 	if !ok {
 		return nil, fmt.Errorf("%w: %s does not decrypt", ErrAlgorithm, k.spec)
 	}

@@ -76,7 +76,7 @@ func (k *Key) unwrap(w keys.Wrapping, spec keys.Spec, wrapped []byte) ([]byte, e
 	if err := Unwraps(k.spec, w); err != nil {
 		return nil, err
 	}
-	r, ok := k.private.(rsaPrivate)
+	r, ok := k.half().(rsaPrivate)
 	switch {
 	case !ok || k.wiped.Load():
 		return nil, ErrWiped
@@ -140,7 +140,7 @@ func checkImported(spec keys.Spec, plain []byte) (Material, error) {
 	}
 	defer k.Wipe()
 	m := Material{Private: secret.Copy(plain)}
-	r, ok := k.private.(rsaPrivate)
+	r, ok := k.half().(rsaPrivate)
 	if !ok {
 		return m, nil
 	}

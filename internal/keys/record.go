@@ -66,8 +66,7 @@ type Vault struct {
 	Fleet                   string    // whose clients reach the vault by mutual TLS; "" for nobody's
 	KEKGeneration           int       // of the vault's KEK, under which new material is sealed
 	Tags                    Tags
-	RestoredFrom            ID // the vault that a backup was made of; zero if it was never restored
-	RestoredAt              time.Time
+	Restored                *Restoration // nil if it was never restored
 	CreatedAt               time.Time
 	Revision                int64
 }
@@ -113,9 +112,8 @@ type Key struct {
 	MaterialExpiresAt              time.Time // when the imported material is over, or was; zero: never
 	Hidden                         bool      // the server's own: neither listed nor counted, see WrappingKeyID
 	Tags                           Tags
-	Creator                        ID // principal
-	RestoredFrom                   ID // the key that a backup was made of; zero if it was never restored
-	RestoredAt                     time.Time
+	Creator                        ID           // principal
+	Restored                       *Restoration // nil if it was never restored
 	CreatedAt                      time.Time
 	Revision                       int64
 }
@@ -172,8 +170,7 @@ type Version struct {
 	Sealed                 []byte // the material under the vault's KEK; nil after erasure, and while it waits for import
 	Fingerprint            []byte // of imported material, under the vault's KEK: only the same may be imported again; else nil
 	KEKGeneration          int
-	RestoredFrom           ID // the version that a backup was made of; zero if it was never restored
-	RestoredAt             time.Time
+	Restored               *Restoration // nil if it was never restored
 	CreatedAt              time.Time
 	Revision               int64
 }
@@ -184,6 +181,12 @@ func (v *Version) Effective(now time.Time) State {
 		return Deleted
 	}
 	return v.State
+}
+
+// Restoration says that a record came from a backup.
+type Restoration struct {
+	From ID // the record that the backup was made of
+	At   time.Time
 }
 
 // Alias is a second name of a key, unique in its tenant and region.

@@ -132,7 +132,7 @@ func asBefore(t testing.TB, before, after content) {
 	t.Helper()
 	anew := func(p cmp.Path) bool {
 		switch p.Last().String() {
-		case ".Tenant", ".Compartment", ".Revision", ".Sealed", ".Fingerprint", ".RestoredFrom", ".RestoredAt", ".Default", ".KEKGeneration":
+		case ".Tenant", ".Compartment", ".Revision", ".Sealed", ".Fingerprint", ".Restored", ".Default", ".KEKGeneration":
 			return true
 		}
 		return false
@@ -141,13 +141,13 @@ func asBefore(t testing.TB, before, after content) {
 		t.Errorf("what was restored is not what was backed up (-backup +restored):\n%s", diff)
 	}
 	for _, v := range after.Versions {
-		if (v.Sealed == nil) != (v.State == keys.Deleted || v.State == keys.PendingImport) || v.RestoredFrom != v.ID || v.RestoredAt.IsZero() {
-			t.Errorf("version %d of %s: state %s, %d bytes of material, restored from %s at %s", v.Ordinal, v.Key, v.State, len(v.Sealed), v.RestoredFrom, v.RestoredAt)
+		if (v.Sealed == nil) != (v.State == keys.Deleted || v.State == keys.PendingImport) || v.Restored.From != v.ID || v.Restored.At.IsZero() {
+			t.Errorf("version %d of %s: state %s, %d bytes of material, restored from %s at %s", v.Ordinal, v.Key, v.State, len(v.Sealed), v.Restored.From, v.Restored.At)
 		}
 	}
 	for _, k := range after.Keys {
-		if k.RestoredFrom != k.ID || k.RestoredAt.IsZero() {
-			t.Errorf("key %s: restored from %s at %s", k.ID, k.RestoredFrom, k.RestoredAt)
+		if k.Restored.From != k.ID || k.Restored.At.IsZero() {
+			t.Errorf("key %s: restored from %s at %s", k.ID, k.Restored.From, k.Restored.At)
 		}
 	}
 }
@@ -175,7 +175,7 @@ func TestVaultComesBack(t *testing.T) {
 	checked(t, to)
 	after := contentOf(t, to, life.vault)
 	asBefore(t, before, after)
-	if after.Vault.RestoredFrom != life.vault || !after.Vault.RestoredAt.Equal(to.Now()) || after.Vault.Tenant != to.Tenant.ID {
+	if after.Vault.Restored.From != life.vault || !after.Vault.Restored.At.Equal(to.Now()) || after.Vault.Tenant != to.Tenant.ID {
 		t.Errorf("the vault: %+v", after.Vault)
 	}
 	life.opens(t, to)

@@ -99,7 +99,7 @@ func TestBackupsComeAndGo(t *testing.T) {
 		return err
 	})
 	want := []keys.WorkResource{{Type: keys.TypeVault, ID: w.Tenant.Vault, Vault: w.Tenant.Vault, Region: kmstest.Region, Effect: keys.WorkCreated}}
-	if diff := cmp.Diff(want, out.Work.Resources); diff != "" || out.Vault == nil || out.Vault.State != keys.Active || out.Vault.RestoredFrom != w.Tenant.Vault {
+	if diff := cmp.Diff(want, out.Work.Resources); diff != "" || out.Vault == nil || out.Vault.State != keys.Active || out.Vault.Restored.From != w.Tenant.Vault {
 		t.Errorf("the restored vault: %+v\n%s", out, diff)
 	}
 	must(t, other, func(c *kms.Call) error {

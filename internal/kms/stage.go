@@ -104,7 +104,7 @@ func (x *restore) placeCompartment(ctx context.Context, theirs *keys.Compartment
 // stageVault puts the vault with its KEK and endpoint, at once: what follows is sealed under it.
 func (x *restore) stageVault(ctx context.Context, v *keys.Vault) error {
 	v.Tenant, v.Compartment, v.State = x.tenant.ID, x.into, keys.Restoring
-	v.RestoredFrom, v.RestoredAt, v.KEKGeneration = v.ID, x.now, firstGeneration
+	v.Restored, v.KEKGeneration = &keys.Restoration{From: v.ID, At: x.now}, firstGeneration
 	under, err := x.s.tenantNow(ctx, v.Tenant)
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func (x *restore) stageKey(k *keys.Key) error {
 	if k.Hidden && x.s.hsm != SoftwareLabelled {
 		k.Protection = keys.Software // as a wrapping key that is made here
 	}
-	k.RestoredFrom, k.RestoredAt = k.ID, x.now
+	k.Restored = &keys.Restoration{From: k.ID, At: x.now}
 	row := *k
 	row.Versions, row.Primary = 0, keys.ID{}
 	if x.kind == archive.KindKey {
@@ -231,7 +231,7 @@ func (x *restore) stageExternal(e archive.External) error {
 
 func (x *restore) stageVersion(ctx context.Context, rec *archive.Record) error {
 	st, v := x.staged, rec.Version
-	v.Tenant, v.RestoredFrom, v.RestoredAt = x.tenant.ID, v.ID, x.now
+	v.Tenant, v.Restored = x.tenant.ID, &keys.Restoration{From: v.ID, At: x.now}
 	material := rec.Material.Len() > 0
 	if x.apply {
 		material = settleVersion(st.whole, v, x.now) && material

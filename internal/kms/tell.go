@@ -60,7 +60,7 @@ func tellVersion(l lookup, k *keys.Key, v *keys.Version) {
 // asMade reports whether a key with its first version has not changed since both were made in one
 // transaction: nobody remembers anything older of it.
 func asMade(k *keys.Key, first *keys.Version) bool {
-	return k.Origin == keys.Generated && k.RestoredFrom.IsZero() && k.Versions == 1 && first.ID == k.Primary && first.Revision == k.Revision
+	return k.Origin == keys.Generated && k.Restored == nil && k.Versions == 1 && first.ID == k.Primary && first.Revision == k.Revision
 }
 
 // MayTell waits until every node has heard of what the call's answer tells. Whoever serves a request

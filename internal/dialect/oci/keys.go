@@ -80,8 +80,8 @@ func (d *Dialect) key(ctx context.Context, k *kms.Key, err error) (one, error) {
 		current := d.namer.versionName(k.Region, k.Vault, k.ID, k.Primary)
 		model.CurrentKeyVersion = &current
 	}
-	if !k.RestoredFrom.IsZero() {
-		from := d.namer.keyName(k.Region, k.Vault, k.RestoredFrom)
+	if k.Restored != nil {
+		from := d.namer.keyName(k.Region, k.Vault, k.Restored.From)
 		model.RestoredFromKeyID = &from
 	}
 	return one{etag: k.ETag, body: model, software: d.cfg.SoftwareHSM && k.Protection == keys.HSM}, nil

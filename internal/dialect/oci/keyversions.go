@@ -71,8 +71,8 @@ func (d *Dialect) version(ctx context.Context, v *kms.Version, err error) (one, 
 	if r := replicaOf(&v.OfKey.InVault); r != nil {
 		model.ReplicaDetails = *r
 	}
-	if !v.RestoredFrom.IsZero() {
-		from := d.namer.versionName(v.Region, v.Vault, v.Key, v.RestoredFrom)
+	if v.Restored != nil {
+		from := d.namer.versionName(v.Region, v.Vault, v.Key, v.Restored.From)
 		model.RestoredFromKeyVersionID = &from
 	}
 	if len(v.PublicKey) > 0 {

@@ -60,8 +60,8 @@ func (d *Dialect) vault(ctx context.Context, v *kms.Vault, err error) (one, erro
 	if v.State != keys.Active && v.State != keys.Restoring {
 		model.TimeOfDeletion = deletionTime(v.DeleteAt)
 	}
-	if !v.RestoredFrom.IsZero() {
-		from := d.namer.vaultName(v.Region, v.RestoredFrom)
+	if v.Restored != nil {
+		from := d.namer.vaultName(v.Region, v.Restored.From)
 		model.RestoredFromVaultID = &from
 	}
 	return one{etag: v.ETag, body: model}, nil

@@ -90,6 +90,61 @@ func (c *timeCol) Scan(src any) error {
 	return nil
 }
 
+// restoredFromCol and restoredAtCol are the two halves of what a record was restored from. One that never was
+// has the zero ID and no time.
+type (
+	restoredFromCol struct{ of **keys.Restoration }
+	restoredAtCol   struct{ of **keys.Restoration }
+)
+
+// Value implements [driver.Valuer].
+func (c restoredFromCol) Value() (driver.Value, error) {
+	if *c.of == nil {
+		return make([]byte, len(keys.ID{})), nil
+	}
+	return (*c.of).From[:], nil
+}
+
+// Scan implements [sql.Scanner].
+func (c restoredFromCol) Scan(src any) error {
+	var id idCol
+	if err := id.Scan(src); err != nil {
+		return err
+	}
+	restored(c.of, func(r *keys.Restoration) { r.From = keys.ID(id) })
+	return nil
+}
+
+// Value implements [driver.Valuer].
+func (c restoredAtCol) Value() (driver.Value, error) {
+	if *c.of == nil {
+		return nil, nil
+	}
+	return (*timeCol)(&(*c.of).At).Value()
+}
+
+// Scan implements [sql.Scanner].
+func (c restoredAtCol) Scan(src any) error {
+	var t timeCol
+	if err := t.Scan(src); err != nil {
+		return err
+	}
+	restored(c.of, func(r *keys.Restoration) { r.At = time.Time(t) })
+	return nil
+}
+
+// restored sets one half. Without both there is nothing.
+func restored(of **keys.Restoration, set func(*keys.Restoration)) {
+	var r keys.Restoration
+	if *of != nil {
+		r = **of
+	}
+	set(&r)
+	if *of = nil; r != (keys.Restoration{}) {
+		*of = &r
+	}
+}
+
 // durationCol is a duration in microseconds.
 type durationCol time.Duration
 

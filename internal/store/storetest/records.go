@@ -87,7 +87,7 @@ func identities(b *basis, t *keys.Tenant, principal *identity.Principal) []sampl
 
 func fillVault(b *basis, v *keys.Vault) {
 	v.Compartment, v.Name, v.Default, v.Endpoint = b.ID(), "renamed", true, "8443"
-	v.State, v.DeleteAt, v.RestoredAt = keys.PendingDeletion, b.Time(), b.Time()
+	v.State, v.DeleteAt, v.Restored = keys.PendingDeletion, b.Time(), &keys.Restoration{At: b.Time()}
 	v.Tags = keys.Tags{Plain: map[string]string{"a": "b"}, Namespaced: map[string]map[string]string{"n": {"c": "d"}}}
 }
 
@@ -111,7 +111,7 @@ func keySample(b *basis) sample {
 			Status: "FAILED", Message: "why",
 		}
 		k.DeletionProtected, k.DeletionProtection = true, "dear"
-		k.MaterialExpiresAt, k.RestoredAt = b.Time(), b.Time()
+		k.MaterialExpiresAt, k.Restored = b.Time(), &keys.Restoration{At: b.Time()}
 		k.Tags = keys.Tags{Plain: map[string]string{"": ""}}
 	}}
 }

@@ -18,17 +18,17 @@ func testRestoring(t *testing.T, open func(testing.TB) store.Store) {
 	s, b := fixture(t, open)
 	at := func(hour int) time.Time { return epoch.Add(time.Duration(hour) * time.Hour) }
 	vault := b.Vault(b.tenant)
-	vault.State, vault.DeleteAt, vault.RestoredFrom, vault.RestoredAt = keys.Restoring, at(1), vault.ID, b.Time()
+	vault.State, vault.DeleteAt, vault.Restored = keys.Restoring, at(1), &keys.Restoration{From: vault.ID, At: b.Time()}
 	inVault, alone := b.Key(vault), b.Key(b.vault)
 	inVault.Rotation.Next = at(1) // suspended by its vault
 	alone.State, alone.DeleteAt, alone.Rotation.Next = keys.Restoring, at(2), at(1)
 	first, second := b.Version(inVault), b.Version(alone)
 	alone.Primary = keys.ID{} // which is yet to come
 	for _, k := range []*keys.Key{inVault, alone} {
-		k.RestoredFrom, k.RestoredAt = k.ID, b.Time()
+		k.Restored = &keys.Restoration{From: k.ID, At: b.Time()}
 	}
 	for _, v := range []*keys.Version{first, second} {
-		v.RestoredFrom, v.RestoredAt = v.ID, b.Time()
+		v.Restored = &keys.Restoration{From: v.ID, At: b.Time()}
 	}
 	put(t, s, vault, inVault, first, alone, second)
 	got := read(t, s, func(tx store.Tx) (*keys.Version, error) { return store.LoadVersion(tx, second.ID) })
@@ -36,9 +36,9 @@ func testRestoring(t *testing.T, open func(testing.TB) store.Store) {
 		t.Errorf("a restored version (-want +got):\n%s", diff)
 	}
 	for what, rec := range map[string]store.Record{
-		"vault":   with(*vault, func(r *keys.Vault) { r.RestoredFrom = b.ID() }),
-		"key":     with(*alone, func(r *keys.Key) { r.RestoredFrom = b.ID() }),
-		"version": with(*second, func(r *keys.Version) { r.RestoredFrom = b.ID() }),
+		"vault":   with(*vault, func(r *keys.Vault) { r.Restored = &keys.Restoration{From: b.ID()} }),
+		"key":     with(*alone, func(r *keys.Key) { r.Restored = &keys.Restoration{From: b.ID()} }),
+		"version": with(*second, func(r *keys.Version) { r.Restored = &keys.Restoration{From: b.ID()} }),
 	} {
 		_ = refused(t, s, what+" restored from another", func(tx store.Tx) error { return tx.Put(rec) })
 	}
@@ -53,7 +53,7 @@ func testRestoring(t *testing.T, open func(testing.TB) store.Store) {
 		return store.Due{At: alone.DeleteAt, Kind: store.DropKey, ID: alone.ID, Revision: alone.Revision}
 	}
 	due("at first", store.Due{At: at(1), Kind: store.DropVault, ID: vault.ID, Revision: vault.Revision}, dropKey())
-	alone.DeleteAt, alone.RestoredAt = at(3), b.Time()
+	alone.DeleteAt, alone.Restored = at(3), &keys.Restoration{From: alone.ID, At: b.Time()}
 	put(t, s, alone) // it goes on
 	due("once the key's went on", store.Due{At: at(1), Kind: store.DropVault, ID: vault.ID, Revision: vault.Revision}, dropKey())
 	counted := func(kind keys.Type, want int) {
