@@ -72,7 +72,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 	if n.settings.hsm == kms.SoftwareLabelled {
 		log.Warn("keys of protection level HSM are kept in software, and only labelled HSM", "hsm_keys", cfg.HSMKeys)
 	}
-	n.pool.Start()
+	defer time.AfterFunc(settling, n.pool.Start).Stop()
 	if events, ok := n.audit.(*audit.Log); ok && cfg.Audit.Retention > 0 {
 		prune := func(context.Context) { n.prune(events, cfg.Audit.Retention.Std()) }
 		prune(a.ctx)
@@ -83,6 +83,10 @@ func (c *serveCmd) Run(a *app) (err error) {
 	log.Info("stopped")
 	return err
 }
+
+// settling is how long a server that has just started leaves the processor to its first requests, before it
+// makes RSA key pairs ready.
+const settling = time.Second
 
 // profile samples what the processor is busy with, into a file that is complete once undo has run.
 func profile(path string, undo *cleanup) error {
