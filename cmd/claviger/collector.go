@@ -104,9 +104,10 @@ type heapSample struct {
 	held      uint64 // in use, garbage, or free and not given back
 }
 
-// newSpare asks rest, before it gives memory back, to let go of what is kept outside of the heap.
+// newSpare asks rest, before it gives memory back, to let go of what is kept outside of the heap. It collects
+// twice: pools keep what they have for one collection more.
 func newSpare(rest func()) *spare {
-	return &spare{sample: sampleHeap, free: func() { rest(); debug.FreeOSMemory() }}
+	return &spare{sample: sampleHeap, free: func() { rest(); runtime.GC(); debug.FreeOSMemory() }}
 }
 
 func (s *spare) look(context.Context) {
