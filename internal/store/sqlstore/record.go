@@ -185,9 +185,13 @@ func describeVault(r *keys.Vault) row {
 	return row{
 		record: r, table: vaultTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
-			(*idCol)(&r.ID), (*idCol)(&r.Tenant), &r.Region, &r.Kind, restoredFromCol{&r.Restored}, (*timeCol)(&r.CreatedAt), &r.KEKGeneration,
+			(*idCol)(&r.ID), (*idCol)(&r.Tenant), &r.Region, &r.Kind,
+			restoredFromCol{&r.Restored},
+			(*timeCol)(&r.CreatedAt), &r.KEKGeneration,
 			(*idCol)(&r.Compartment), &r.Name, (*boolCol)(&r.Default), &r.Endpoint, &r.State, (*timeCol)(&r.DeleteAt),
-			(*tagsCol)(&r.Tags), restoredAtCol{&r.Restored}, (*idCol)(&r.Replica), &r.Fleet, &r.Revision,
+			(*tagsCol)(&r.Tags),
+			restoredAtCol{&r.Restored},
+			(*idCol)(&r.Replica), &r.Fleet, &r.Revision,
 		},
 	}
 }
@@ -197,13 +201,16 @@ func describeKey(r *keys.Key) row {
 		record: r, table: keyTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Vault), &r.Region, &r.Spec, &r.Usages, &r.Origin,
-			&r.Protection, (*boolCol)(&r.Hidden), (*idCol)(&r.Creator), restoredFromCol{&r.Restored}, (*timeCol)(&r.CreatedAt),
+			&r.Protection, (*boolCol)(&r.Hidden), (*idCol)(&r.Creator),
+			restoredFromCol{&r.Restored},
+			(*timeCol)(&r.CreatedAt),
 			(*idCol)(&r.Compartment), &r.Name, &r.Description, &r.State, &r.Before, (*timeCol)(&r.DeleteAt),
 			(*idCol)(&r.Primary), &r.Versions, &r.Erased, (*timeCol)(&r.LastVersionAt),
 			(*durationCol)(&r.Rotation.Interval), (*timeCol)(&r.Rotation.Start), (*timeCol)(&r.Rotation.Next),
 			(*timeCol)(&r.Rotation.Last), &r.Rotation.Status, &r.Rotation.Message,
 			(*boolCol)(&r.DeletionProtected), &r.DeletionProtection, (*timeCol)(&r.MaterialExpiresAt), (*tagsCol)(&r.Tags),
-			restoredAtCol{&r.Restored}, &r.Revision,
+			restoredAtCol{&r.Restored},
+			&r.Revision,
 		},
 	}
 }
@@ -213,9 +220,13 @@ func describeVersion(r *keys.Version) row {
 		record: r, table: versionTable, revision: &r.Revision, id: &r.ID, state: &r.State,
 		fields: []any{
 			(*idCol)(&r.ID), (*idCol)(&r.Tenant), (*idCol)(&r.Vault), (*idCol)(&r.Key), &r.Region, &r.Ordinal, &r.Origin,
-			(*boolCol)(&r.AutoRotated), restoredFromCol{&r.Restored}, (*timeCol)(&r.CreatedAt),
+			(*boolCol)(&r.AutoRotated),
+			restoredFromCol{&r.Restored},
+			(*timeCol)(&r.CreatedAt),
 			&r.State, (*timeCol)(&r.DeleteAt), (*blobCol)(&r.PublicKey), (*blobCol)(&r.Sealed), (*blobCol)(&r.Fingerprint),
-			&r.KEKGeneration, restoredAtCol{&r.Restored}, &r.Revision,
+			&r.KEKGeneration,
+			restoredAtCol{&r.Restored},
+			&r.Revision,
 		},
 	}
 }
