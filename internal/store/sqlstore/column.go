@@ -97,10 +97,13 @@ type (
 	restoredAtCol   struct{ of **keys.Restoration }
 )
 
+// nobody is the zero ID, which nothing writes.
+var nobody keys.ID
+
 // Value implements [driver.Valuer].
 func (c restoredFromCol) Value() (driver.Value, error) {
 	if *c.of == nil {
-		return make([]byte, len(keys.ID{})), nil
+		return nobody[:], nil
 	}
 	return (*c.of).From[:], nil
 }
@@ -111,7 +114,11 @@ func (c restoredFromCol) Scan(src any) error {
 	if err := id.Scan(src); err != nil {
 		return err
 	}
-	restored(c.of, func(r *keys.Restoration) { r.From = keys.ID(id) })
+	if was := *c.of; was != nil {
+		*c.of = restoration(keys.ID(id), was.At)
+	} else if !keys.ID(id).IsZero() {
+		*c.of = restoration(keys.ID(id), time.Time{})
+	}
 	return nil
 }
 
@@ -129,20 +136,20 @@ func (c restoredAtCol) Scan(src any) error {
 	if err := t.Scan(src); err != nil {
 		return err
 	}
-	restored(c.of, func(r *keys.Restoration) { r.At = time.Time(t) })
+	if was := *c.of; was != nil {
+		*c.of = restoration(was.From, time.Time(t))
+	} else if !time.Time(t).IsZero() {
+		*c.of = restoration(keys.ID{}, time.Time(t))
+	}
 	return nil
 }
 
-// restored sets one half. Without both there is nothing.
-func restored(of **keys.Restoration, set func(*keys.Restoration)) {
-	var r keys.Restoration
-	if *of != nil {
-		r = **of
+// restoration is nil without both halves. It is a new one, since copies of a record share theirs.
+func restoration(from keys.ID, at time.Time) *keys.Restoration {
+	if from.IsZero() && at.IsZero() {
+		return nil
 	}
-	set(&r)
-	if *of = nil; r != (keys.Restoration{}) {
-		*of = &r
-	}
+	return &keys.Restoration{From: from, At: at}
 }
 
 // durationCol is a duration in microseconds.
