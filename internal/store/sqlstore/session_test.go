@@ -161,3 +161,55 @@ func TestStatementBound(t *testing.T) {
 		t.Errorf("the log outlives the store, so a connection does: %v", err)
 	}
 }
+
+// TestRest closes the connections that nobody uses, and only those, while others come and go.
+func TestRest(t *testing.T) {
+	t.Parallel()
+	for name, o := range map[string]Options{"file": {}, "memory": {Memory: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := openTest(t, o)
+			defer s.Close()
+			tenant := (&storetest.World{}).Tenant()
+			update(t, s, tenant)
+			look := func() error {
+				return s.View(t.Context(), func(tx store.Tx) error { _, err := store.LoadTenant(tx, tenant.ID); return err })
+			}
+			open := func() int { return s.views.db.Stats().OpenConnections }
+			err := s.View(t.Context(), func(tx store.Tx) error {
+				if err := look(); err != nil {
+					return err
+				}
+				if n := open(); n != 2 {
+					t.Errorf("%d connections read, want two", n)
+				}
+				s.Rest()
+				if n := open(); n != 1 {
+					t.Errorf("%d connections are left, want the one that is used", n)
+				}
+				_, err := store.LoadTenant(tx, tenant.ID)
+				return err
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Rest(); open() != 0 {
+				t.Errorf("%d connections are left when nobody reads", open())
+			}
+			var readers sync.WaitGroup
+			for range 4 {
+				readers.Go(func() {
+					for range 50 {
+						if err := look(); err != nil {
+							t.Error(err)
+						}
+					}
+				})
+			}
+			for range 50 {
+				s.Rest()
+			}
+			readers.Wait()
+		})
+	}
+}
