@@ -3,29 +3,17 @@
 package alibaba
 
 import (
-	"bytes"
-	"crypto/fips140"
 	"net/http"
-	"os"
-	"os/exec"
 	"testing"
+
+	"claviger/internal/fipstest"
 )
 
-// TestFIPS runs itself in a process of its own: the mode is set at its start. While FIPS 140-3 is enforced
-// signatures of version 1, which are HMAC-SHA1, are refused, and ACS3's serve.
+// TestFIPS sees to it that signatures of version 1, which are HMAC-SHA1, are refused while FIPS 140-3 is enforced,
+// and that ACS3's serve.
 func TestFIPS(t *testing.T) {
 	t.Parallel()
-	if !fips140.Enforced() {
-		exe, err := os.Executable()
-		if err != nil {
-			t.Fatal(err)
-		}
-		cmd := exec.CommandContext(t.Context(), exe, "-test.run=^TestFIPS$", "-test.v")
-		cmd.Env = append(os.Environ(), "GODEBUG=fips140=only")
-		out, err := cmd.CombinedOutput()
-		if err != nil || !bytes.Contains(out, []byte("--- PASS: TestFIPS")) {
-			t.Errorf("in FIPS-only mode: %v\n%s", err, out)
-		}
+	if !fipstest.Enforced(t) {
 		return
 	}
 	c := newCloud(t)
