@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"claviger/internal/config"
+	"claviger/internal/store/sqlstore"
 )
 
 // What opens the archives in internal/archive/testdata.
@@ -145,5 +146,38 @@ func TestBackupOf(t *testing.T) {
 		if _, err := backupOf(cfg); err == nil || strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// TestRestoreAfterNothing restores into a database that an earlier restore had made when it was killed,
+// and nothing more.
+func TestRestoreAfterNothing(t *testing.T) {
+	t.Parallel()
+	from, _ := initialized(t)
+	backup := filepath.Join(t.TempDir(), "backup")
+	if code, _, talk := call(t, nil, "backup", "create", "--direct", "--config", from, "--out", backup); code != exitOK {
+		t.Fatalf("the backup ends with %d: %s", code, talk)
+	}
+	text, err := os.ReadFile(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, data := filepath.Join(t.TempDir(), "claviger.toml"), t.TempDir()
+	text = append([]byte("data = \""+data+"\"\n"), bytes.SplitAfterN(text, []byte("\n"), 2)[1]...)
+	if err := os.WriteFile(config, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlstore.OpenSQLite(t.Context(), sqlstore.Options{Dir: data, Create: true})
+	if err != nil || db.Close() != nil {
+		t.Fatal(err)
+	}
+	if code, out, talk := call(t, nil, "backup", "restore", "--config", config, backup); code != exitOK || !strings.Contains(out, "Restored revision") {
+		t.Fatalf("the restore ends with %d: %s%s", code, out, talk)
+	}
+	if code, _, talk := call(t, nil, "store", "verify", "--config", config); code != exitOK {
+		t.Errorf("verifying ends with %d: %s", code, talk)
+	}
+	if code, _, talk := call(t, nil, "backup", "restore", "--config", config, backup); code != exitFailure || !strings.Contains(talk, "into a new one only") {
+		t.Errorf("restored once more it ends with %d: %s", code, talk)
 	}
 }

@@ -147,7 +147,7 @@ func (c *backupRestoreCmd) Run(a *app) (err error) {
 		return err
 	}
 	defer in.Close() //nolint:errcheck // only read
-	if err := c.untouched(a, cfg); err != nil {
+	if err := c.vacant(a, cfg); err != nil {
 		return err
 	}
 	opener, _, err := (&backupInspectCmd{RootKey: c.RootKey, Identity: c.Identity, Config: c.Config}).opener(a)
@@ -178,17 +178,14 @@ func (c *backupRestoreCmd) Run(a *app) (err error) {
 	return err
 }
 
-// untouched refuses a database that holds keys, before the backup is read.
-func (c *backupRestoreCmd) untouched(a *app, cfg *config.Config) error {
-	db, err := openDatabase(a.ctx, cfg, opening{}, newLogger(a.err, "text", "warn"))
-	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, sqlstore.ErrUnfinished):
-		return nil
-	case err != nil:
-		return suggestStop(err)
+// vacant refuses a database that holds keys, before the backup is read.
+func (*backupRestoreCmd) vacant(a *app, cfg *config.Config) error {
+	err := vacant(a.ctx, cfg)
+	if errors.Is(err, sqlstore.ErrNotEmpty) {
+		return fmt.Errorf("there are keys already in %s; a backup of the whole store is restored into a new one only. "+
+			"Move it away first, and keep it: it knows what was erased since the backup", database(cfg))
 	}
-	return errors.Join(fmt.Errorf("there is a database already in %s; a backup of the whole store is restored into a new one only. "+
-		"Move it away first, and keep it: it knows what was erased since the backup", database(cfg)), db.Close())
+	return suggestStop(err)
 }
 
 // fill makes root key, token and database where they are missing, and fills the database.

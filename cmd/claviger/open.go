@@ -31,20 +31,42 @@ func openDatabase(ctx context.Context, cfg *config.Config, how opening, log *slo
 	if cfg.Store.Type == "sqlite" {
 		return sqlstore.OpenSQLite(ctx, sqlstore.Options{Dir: cfg.Data, Create: how.create, Unfinished: how.unfinished, Schema: how.schema, Log: log})
 	}
+	o, err := postgresOptions(cfg)
+	if err != nil {
+		return nil, err
+	}
+	o.Create, o.Unfinished, o.Schema, o.Log = how.create, how.unfinished, how.schema, log
+	return sqlstore.OpenPostgres(ctx, o)
+}
+
+func postgresOptions(cfg *config.Config) (sqlstore.PostgresOptions, error) {
 	o := sqlstore.PostgresOptions{
-		URL: cfg.Store.URL, Create: how.create, Unfinished: how.unfinished, Schema: how.schema, Log: log,
-		AcceptStale:  cfg.Store.AcceptStale,
+		URL: cfg.Store.URL, AcceptStale: cfg.Store.AcceptStale,
 		BatchTimeout: cfg.Store.BatchTimeout.Std(), ReopenTimeout: cfg.Store.ReopenTimeout.Std(),
 		IdleTimeout: cfg.Store.IdleTimeout.Std(), StatementTimeout: cfg.Store.StatementTimeout.Std(),
 	}
-	if cfg.Store.PasswordFile != "" {
-		password, err := os.ReadFile(cfg.Store.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("read the database's password: %w", err)
-		}
-		o.Password = strings.TrimRight(string(password), "\r\n")
+	if cfg.Store.PasswordFile == "" {
+		return o, nil
 	}
-	return sqlstore.OpenPostgres(ctx, o)
+	password, err := os.ReadFile(cfg.Store.PasswordFile)
+	if err != nil {
+		return o, fmt.Errorf("read the database's password: %w", err)
+	}
+	o.Password = strings.TrimRight(string(password), "\r\n")
+	return o, nil
+}
+
+// vacant refuses a database that holds keys, with an error that wraps [sqlstore.ErrNotEmpty], and leaves
+// every database as it is.
+func vacant(ctx context.Context, cfg *config.Config) error {
+	if cfg.Store.Type == "sqlite" {
+		return sqlstore.Options{Dir: cfg.Data}.Vacant(ctx)
+	}
+	o, err := postgresOptions(cfg)
+	if err != nil {
+		return err
+	}
+	return o.Vacant(ctx)
 }
 
 // database names where the records are, for people.

@@ -186,6 +186,13 @@ func (s *namedStore) same(o *namedStore) bool {
 
 // openToFill opens a database that is to be filled from somewhere else, and makes it where there is none.
 func openToFill(ctx context.Context, cfg *config.Config, a *app) (*sqlstore.Store, error) {
+	err := vacant(ctx, cfg)
+	if errors.Is(err, sqlstore.ErrNotEmpty) {
+		err = fmt.Errorf("%w: copy into a new place, which is made", err)
+	}
+	if err != nil {
+		return nil, err
+	}
 	log := newLogger(a.err, "text", "warn")
 	db, err := openDatabase(ctx, cfg, opening{unfinished: true}, log)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -49,9 +49,6 @@ type CopiedTable struct {
 	Digest [32]byte // of all rows in their order
 }
 
-// ErrNotEmpty says that a copy would go to where records are.
-var ErrNotEmpty = errors.New("the database that is copied to holds keys already")
-
 // copying is one run of Copy.
 type copying struct {
 	o        CopyOptions
@@ -134,17 +131,9 @@ func (c *copying) admit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		begun, err := loadHead(ctx, s)
-		if err != nil {
-			return err
-		}
 		if left == nil {
-			var keks int
-			if err := s.one(ctx, "SELECT COUNT(*) FROM keks", nil, []any{&keks}); err != nil {
-				return err
-			}
-			if keks > 0 || begun != (store.Head{}) {
-				return fmt.Errorf("%w: copy into a new place, which is made", ErrNotEmpty)
+			if err := s.vacant(ctx); err != nil {
+				return fmt.Errorf("%w: copy into a new place, which is made", err)
 			}
 			return mine.store(ctx, s)
 		}

@@ -177,12 +177,8 @@ func (l *loading) mark(ctx context.Context, s *session, tables []*catalogued, mi
 		return err
 	}
 	if left == nil {
-		var keks int
-		if err := s.one(ctx, "SELECT COUNT(*) FROM keks", nil, []any{&keks}); err != nil {
-			return err
-		}
-		if keks > 0 {
-			return fmt.Errorf("%w: restore into a new place, which is made", ErrNotEmpty)
+		if err := s.vacant(ctx); err != nil {
+			return fmt.Errorf("%w: restore into a new place, which is made", err)
 		}
 	} else if left.By != mine.By {
 		return fmt.Errorf("%w: %q from %s fills it", ErrUnfinished, left.By, left.From)

@@ -42,6 +42,8 @@ func postgresSchema() (schema, error) {
 	}, err
 }
 
+var errForeign = errors.New("the database is not one of claviger's")
+
 // exists reports whether a database holds the tables.
 func (s *schema) exists(ctx context.Context, db *sql.DB) (bool, error) {
 	var tables int
@@ -92,7 +94,7 @@ func admit(ctx context.Context, db *sql.DB, s *schema, knows int64) (done bool, 
 		return false, err
 	}
 	if !there {
-		return false, errors.New("the database is not one of claviger's")
+		return false, errForeign
 	}
 	var has, floor int64
 	err = db.QueryRowContext(ctx, `SELECT (SELECT MAX(version_id) FROM goose_db_version WHERE is_applied), version
