@@ -5,6 +5,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -149,35 +150,56 @@ func TestBackupOf(t *testing.T) {
 	}
 }
 
-// TestRestoreAfterNothing restores into a database that an earlier restore had made when it was killed,
-// and nothing more.
-func TestRestoreAfterNothing(t *testing.T) {
-	t.Parallel()
-	from, _ := initialized(t)
-	backup := filepath.Join(t.TempDir(), "backup")
-	if code, _, talk := call(t, nil, "backup", "create", "--direct", "--config", from, "--out", backup); code != exitOK {
-		t.Fatalf("the backup ends with %d: %s", code, talk)
-	}
-	text, err := os.ReadFile(from)
+// another makes the configuration of a server like another's, whose database has been made and holds
+// nothing, as a command leaves it that was killed just then.
+func another(t *testing.T, like string) (config string) {
+	t.Helper()
+	text, err := os.ReadFile(like)
 	if err != nil {
 		t.Fatal(err)
 	}
 	config, data := filepath.Join(t.TempDir(), "claviger.toml"), t.TempDir()
-	text = append([]byte("data = \""+data+"\"\n"), bytes.SplitAfterN(text, []byte("\n"), 2)[1]...)
-	if err := os.WriteFile(config, text, 0o600); err != nil {
+	_, rest, _ := bytes.Cut(text, []byte("\n")) // the first line is data
+	if err := os.WriteFile(config, fmt.Appendf(nil, "data = %q\n%s", data, rest), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	db, err := sqlstore.OpenSQLite(t.Context(), sqlstore.Options{Dir: data, Create: true})
 	if err != nil || db.Close() != nil {
 		t.Fatal(err)
 	}
-	if code, out, talk := call(t, nil, "backup", "restore", "--config", config, backup); code != exitOK || !strings.Contains(out, "Restored revision") {
-		t.Fatalf("the restore ends with %d: %s%s", code, out, talk)
+	return config
+}
+
+// TestDatabaseOfNothing restores and initializes where an earlier try had made the database and nothing
+// more.
+func TestDatabaseOfNothing(t *testing.T) {
+	t.Parallel()
+	from, _ := initialized(t)
+	backup := filepath.Join(t.TempDir(), "backup")
+	if code, _, talk := call(t, nil, "backup", "create", "--direct", "--config", from, "--out", backup); code != exitOK {
+		t.Fatalf("the backup ends with %d: %s", code, talk)
 	}
-	if code, _, talk := call(t, nil, "store", "verify", "--config", config); code != exitOK {
-		t.Errorf("verifying ends with %d: %s", code, talk)
-	}
-	if code, _, talk := call(t, nil, "backup", "restore", "--config", config, backup); code != exitFailure || !strings.Contains(talk, "into a new one only") {
-		t.Errorf("restored once more it ends with %d: %s", code, talk)
+	for name, c := range map[string]struct {
+		args         []string // before and after --config and the configuration
+		rest         []string
+		again, words string // what is said when all is there
+	}{
+		"restore": {[]string{"backup", "restore"}, []string{backup}, "into a new one only", "Restored revision"},
+		"init":    {[]string{"init", "--existing-root"}, nil, "already", "Created"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config := another(t, from)
+			args := append(append(c.args, "--config", config), c.rest...)
+			if code, out, talk := call(t, nil, args...); code != exitOK || !strings.Contains(out+talk, c.words) {
+				t.Fatalf("it ends with %d: %s%s", code, out, talk)
+			}
+			if code, _, talk := call(t, nil, "store", "verify", "--config", config); code != exitOK {
+				t.Errorf("verifying ends with %d: %s", code, talk)
+			}
+			if code, _, talk := call(t, nil, args...); code != exitFailure || !strings.Contains(talk, c.again) {
+				t.Errorf("once more it ends with %d: %s", code, talk)
+			}
+		})
 	}
 }

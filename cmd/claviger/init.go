@@ -130,6 +130,9 @@ func createDatabase(a *app, cfg *config.Config) (id string, err error) {
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
 	db, err := openStore(a.ctx, cfg, true, nil)
+	if errors.Is(err, fs.ErrExist) && vacant(a.ctx, cfg) == nil {
+		db, err = openStore(a.ctx, cfg, false, nil) // an init that was killed had come so far
+	}
 	if errors.Is(err, fs.ErrExist) {
 		return "", fmt.Errorf("%w; nothing was changed", err)
 	}
