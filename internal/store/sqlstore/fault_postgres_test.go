@@ -29,11 +29,7 @@ func TestPostgresFaults(t *testing.T) {
 	}
 	server := pgtest.Start(t)
 	p := &faultProxy{server: net.JoinHostPort("127.0.0.1", fmt.Sprint(server.Port))}
-	f := &postgresFaults{
-		proxy: p, world: &storetest.World{},
-		direct: server.URL("postgres"), through: strings.Replace(server.URL("postgres"), p.server, p.start(t), 1),
-	}
-	openClosed(t, PostgresOptions{URL: f.direct, Create: true})
+	f := &postgresFaults{server: server, proxy: p, address: p.start(t), world: &storetest.World{}}
 	f.open(t)
 	steps, _ := f.try(t, faultCase{}, "")
 	if len(steps) < 30 || steps[len(steps)-1] != "COMMIT" {
@@ -48,6 +44,7 @@ func TestPostgresFaults(t *testing.T) {
 		if from%stride != 0 && from != 1 && from < len(steps)-1 {
 			continue
 		}
+		f.open(t) // afresh: all that is there is checked after each fault
 		for _, width := range []int{1, 1 << 20} {
 			for _, after := range []bool{false, true} {
 				_, _ = f.try(t, faultCase{from, width, after}, "")
@@ -62,46 +59,53 @@ func TestPostgresFaults(t *testing.T) {
 		if t.Failed() {
 			t.FailNow()
 		}
+		t.Logf("step %d of %d: %.60q", from, len(steps), steps[from-1])
 	}
-	if err := f.store.Close(); err != nil {
-		t.Error(err)
-	}
+	f.close(t)
 	if f.fired < tried/2 {
 		t.Errorf("%d of %d faults had a step", f.fired, tried)
 	}
 	t.Logf("%d faults at %d steps", f.fired, len(steps))
 }
 
-// openClosed makes the tables.
-func openClosed(t *testing.T, o PostgresOptions) {
-	t.Helper()
-	s, err := OpenPostgres(t.Context(), o)
-	if err == nil {
-		err = s.Close()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 type postgresFaults struct {
+	server          *pgtest.Server
 	proxy           *faultProxy
+	address         string // of the proxy
 	world           *storetest.World
 	direct, through string // connection strings
 	store           *Store
 	heard           *observed
+	opened          int
 	fired           int // faults that there was a step for: a connection that is not new prepares less
 }
 
-// open opens the store through the proxy.
+// open makes a store and opens it through the proxy, in place of the one before.
 func (f *postgresFaults) open(t *testing.T) {
 	t.Helper()
+	f.close(t)
+	f.opened++
+	f.direct = f.server.Schema(t, fmt.Sprintf("faults%d", f.opened))
+	f.through = strings.Replace(f.direct, f.proxy.server, f.address, 1)
+	if err := openPostgres(t, f.direct).Close(); err != nil {
+		t.Fatal(err)
+	}
 	var err error
 	if f.store, err = OpenPostgres(t.Context(), PostgresOptions{URL: f.through, ReopenTimeout: 50 * time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	f.heard = &observed{}
 	f.store.Observe(f.heard)
+}
+
+func (f *postgresFaults) close(t *testing.T) {
+	t.Helper()
+	if f.store == nil {
+		return
+	}
+	if err := f.store.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // try runs the batch with one fault and judges it. It answers the steps, and what the first
