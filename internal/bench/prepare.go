@@ -5,7 +5,6 @@ package bench
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -345,23 +344,6 @@ func (p *Plan) Close(ctx context.Context) error {
 	}
 	p.created = nil
 	return failed
-}
-
-// Overhead answers how many bytes a ciphertext of the plan's first sample has beyond its
-// plaintext: what a server's envelope adds.
-func (p *Plan) Overhead(ctx context.Context) (int, error) {
-	s := &sample{plaintext: make([]byte, p.load.Size)}
-	for _, w := range p.works {
-		if w.Kind == AES {
-			c, err := p.ask(ctx, p.message("encrypt", w.key, s))
-			if err != nil {
-				return 0, err
-			}
-			b, err := base64.StdEncoding.DecodeString(c.ciphertext)
-			return len(b) - len(s.plaintext), err
-		}
-	}
-	return 0, errors.New("the plan has no AES key")
 }
 
 // Keys are those that the plan uses.

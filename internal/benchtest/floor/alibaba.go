@@ -164,7 +164,8 @@ func (a *alibaba) do(action string, params url.Values) (*result, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &result{KeyID: n.Alibaba, KeyVersionID: n.AlibabaVersion, CiphertextBlob: a.keys.seal(plaintext)}, nil
+		ciphertext, err := a.keys.seal(plaintext)
+		return &result{KeyID: n.Alibaba, KeyVersionID: n.AlibabaVersion, CiphertextBlob: ciphertext}, err
 	case "Decrypt":
 		ciphertext, err := base64.StdEncoding.DecodeString(params.Get("CiphertextBlob"))
 		if err != nil {
@@ -173,8 +174,8 @@ func (a *alibaba) do(action string, params url.Values) (*result, error) {
 		plaintext, err := a.keys.open(ciphertext)
 		return &result{KeyID: n.Alibaba, KeyVersionID: n.AlibabaVersion, Plaintext: plaintext}, err
 	case "GenerateDataKey":
-		plaintext, ciphertext := a.keys.dataKey()
-		return &result{KeyID: n.Alibaba, KeyVersionID: n.AlibabaVersion, Plaintext: plaintext, CiphertextBlob: ciphertext}, nil
+		plaintext, ciphertext, err := a.keys.dataKey()
+		return &result{KeyID: n.Alibaba, KeyVersionID: n.AlibabaVersion, Plaintext: plaintext, CiphertextBlob: ciphertext}, err
 	}
 	return nil, errors.New("unknown action")
 }

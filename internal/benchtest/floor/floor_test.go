@@ -19,6 +19,9 @@ import (
 	"time"
 
 	"claviger/internal/bench"
+	"claviger/internal/engine"
+	kinds "claviger/internal/keys"
+	"claviger/internal/secret"
 )
 
 // world is a floor with a client of each of its dialects.
@@ -40,10 +43,10 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	s := &settings{
-		KeyID: "t/u/f", PublicKey: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), AccessKey: "id", Secret: "secret", Overhead: 100,
+		KeyID: "t/u/f", PublicKey: string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})), AccessKey: "id", Secret: "secret",
 		Names: map[string]names{"aes": {"a", "av", "aa", "aav"}, "ec": {"e", "ev", "ae", "aev"}, "rsa": {"r", "rv", "ar", "arv"}},
 	}
-	k, err := newKeys(s.Overhead)
+	k, err := newKeys(s.Plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -113,6 +116,32 @@ func TestEveryCall(t *testing.T) {
 				t.Errorf("%s %s: %d answers, errors %+v", d, op, res.Requests, res.Errors)
 			}
 		}
+	}
+}
+
+// TestEnvelope opens what the floor encrypts as Claviger's own envelope, and the other way.
+func TestEnvelope(t *testing.T) {
+	t.Parallel()
+	k, err := newKeys(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := engine.Open(kinds.AES256, secret.New(k.material))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sealed, err := k.seal([]byte("floor"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plaintext, _, err := key.Unseal(k.key, sealed, nil); string(plaintext) != "floor" {
+		t.Errorf("Claviger opens what the floor sealed as %q, %v", plaintext, err)
+	}
+	if sealed, err = key.Seal(rand.Reader, k.key, engine.Header{Version: k.version}, nil, []byte("claviger")); err != nil {
+		t.Fatal(err)
+	}
+	if plaintext, err := k.open(sealed); string(plaintext) != "claviger" {
+		t.Errorf("the floor opens what Claviger sealed as %q, %v", plaintext, err)
 	}
 }
 

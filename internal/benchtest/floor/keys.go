@@ -8,33 +8,49 @@ import (
 	"crypto/cipher"
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/subtle"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 )
 
 // keys are one of each kind, made at the start.
 type keys struct {
-	aead     cipher.AEAD
-	ec       *ecdsa.PrivateKey
-	rsa      *rsa.PrivateKey
-	overhead int
+	material     []byte
+	key, version [16]byte    // ids, which a ciphertext is bound to
+	plain        cipher.AEAD // under the material itself; nil: each message has a key of its own
+	ec           *ecdsa.PrivateKey
+	rsa          *rsa.PrivateKey
 }
 
-const nonceSize = 12
+// A ciphertext is an envelope as docs/formats.md describes it: head, key commitment, body, tag.
+const (
+	keySize    = 32
+	nonceSize  = 12
+	saltSize   = 16
+	commitSize = 16
+	saltAt     = 36 + 2 // after the version, the suite and the flags
+	commitAt   = saltAt + saltSize
+	bodyAt     = commitAt + commitSize
+	overhead   = bodyAt + 16
+	okmSize    = keySize + nonceSize + commitSize
+)
 
-func newKeys(overhead int) (*keys, error) {
-	k := &keys{overhead: max(overhead, nonceSize+16)}
-	secret := make([]byte, 32)
-	rand.Read(secret) // it never fails
-	block, err := aes.NewCipher(secret)
-	if err != nil {
-		return nil, err
+func newKeys(plain bool) (*keys, error) {
+	k := &keys{material: make([]byte, keySize)}
+	for _, b := range [][]byte{k.material, k.key[:], k.version[:]} {
+		rand.Read(b) // it never fails
 	}
-	if k.aead, err = cipher.NewGCM(block); err != nil {
-		return nil, err
+	var err error
+	if plain {
+		if k.plain, err = newGCM(k.material); err != nil {
+			return nil, err
+		}
 	}
 	if k.ec, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return nil, err
@@ -43,29 +59,69 @@ func newKeys(overhead int) (*keys, error) {
 	return k, err
 }
 
-// seal encrypts under a random nonce. The head is what Claviger's envelope has more, so that answers
-// are of one length.
-func (k *keys) seal(plaintext []byte) []byte {
-	head := k.overhead - nonceSize - k.aead.Overhead()
-	out := make([]byte, head+nonceSize, k.overhead+len(plaintext))
-	nonce := out[head:]
-	rand.Read(nonce) // it never fails
-	return k.aead.Seal(out, nonce, plaintext, nil)
+func newGCM(key []byte) (cipher.AEAD, error) {
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
+}
+
+// derive makes what a message with a salt is sealed with.
+func (k *keys) derive(salt []byte) (aead cipher.AEAD, nonce, commitment []byte, err error) {
+	info := append([]byte("claviger/env/1\x01"), k.key[:]...)
+	info = append(append(info, k.version[:]...), 0, okmSize)
+	okm, err := hkdf.Key(sha256.New, k.material, salt, string(info), okmSize)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	aead, err = newGCM(okm[:keySize])
+	return aead, okm[keySize : keySize+nonceSize], okm[keySize+nonceSize:], err
+}
+
+// seal encrypts. Without keys of messages' own the answer is as long, and the nonce lies in the head.
+func (k *keys) seal(plaintext []byte) ([]byte, error) {
+	v := k.version
+	out := make([]byte, 0, overhead+len(plaintext))
+	out = fmt.Appendf(out, "%x-%x-%x-%x-%x\x01\x00", v[:4], v[4:6], v[6:8], v[8:10], v[10:])
+	out = out[:bodyAt]
+	salt := out[saltAt:commitAt]
+	rand.Read(salt) // it never fails
+	if k.plain != nil {
+		return k.plain.Seal(out, salt[:nonceSize], plaintext, out), nil
+	}
+	aead, nonce, commitment, err := k.derive(salt)
+	if err != nil {
+		return nil, err
+	}
+	copy(out[commitAt:], commitment)
+	return aead.Seal(out, nonce, plaintext, out), nil
 }
 
 func (k *keys) open(ciphertext []byte) ([]byte, error) {
-	head := k.overhead - nonceSize - k.aead.Overhead()
-	if len(ciphertext) < k.overhead {
+	if len(ciphertext) < overhead {
 		return nil, errors.New("the ciphertext is too short")
 	}
-	return k.aead.Open(nil, ciphertext[head:head+nonceSize], ciphertext[head+nonceSize:], nil)
+	salt, head, body := ciphertext[saltAt:commitAt], ciphertext[:bodyAt], ciphertext[bodyAt:]
+	if k.plain != nil {
+		return k.plain.Open(nil, salt[:nonceSize], body, head)
+	}
+	aead, nonce, commitment, err := k.derive(salt)
+	if err != nil {
+		return nil, err
+	}
+	if subtle.ConstantTimeCompare(commitment, head[commitAt:]) != 1 {
+		return nil, errors.New("the ciphertext is of another key")
+	}
+	return aead.Open(nil, nonce, body, head)
 }
 
 // dataKey makes 32 bytes and seals them.
-func (k *keys) dataKey() (plaintext, ciphertext []byte) {
+func (k *keys) dataKey() (plaintext, ciphertext []byte, err error) {
 	plaintext = make([]byte, 32)
 	rand.Read(plaintext) // it never fails
-	return plaintext, k.seal(plaintext)
+	ciphertext, err = k.seal(plaintext)
+	return plaintext, ciphertext, err
 }
 
 // sign signs a digest of SHA-256.

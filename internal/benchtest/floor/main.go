@@ -5,7 +5,7 @@
 
 // Command floor is the smallest honest server that does the work of a data call: verify the
 // signature of the cloud's scheme, decode, encrypt or sign under one fixed key, and answer what
-// Claviger answers. It stores nothing, audits nothing, knows one caller and one key of each kind, and
+// Claviger answers: the same envelope around a ciphertext, too. It stores nothing, audits nothing, knows one caller and one key of each kind, and
 // is written with the standard library as anybody would write it at first. What it needs per call is
 // the least that such a call can be expected to cost; see docs/performance.md.
 //
@@ -42,8 +42,8 @@ type settings struct {
 	AccessKey string `json:"accessKey"`
 	Secret    string `json:"secret"`
 
-	Overhead int              `json:"overhead"` // bytes that Claviger's ciphertexts have beyond the plaintext
-	Names    map[string]names `json:"names"`    // by kind: aes, ec, rsa
+	Plain bool             `json:"plain"` // encrypt under the key itself instead of one for each message
+	Names map[string]names `json:"names"` // by kind: aes, ec, rsa
 }
 
 // names are what a key is called in requests and answers.
@@ -72,7 +72,7 @@ func run(args []string) error {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return fmt.Errorf("read %s: %w", args[0], err)
 	}
-	work, err := newKeys(s.Overhead)
+	work, err := newKeys(s.Plain)
 	if err != nil {
 		return err
 	}

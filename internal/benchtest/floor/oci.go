@@ -141,12 +141,13 @@ func (o *oci) encrypt(_ *http.Request, body []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	ciphertext, err := o.keys.seal(q.Plaintext)
 	return struct {
 		Ciphertext          []byte `json:"ciphertext"`
 		KeyID               string `json:"keyId"`
 		KeyVersionID        string `json:"keyVersionId"`
 		EncryptionAlgorithm string `json:"encryptionAlgorithm"`
-	}{o.keys.seal(q.Plaintext), q.KeyID, o.names["aes"].OCIVersion, "AES_256_GCM"}, nil
+	}{ciphertext, q.KeyID, o.names["aes"].OCIVersion, "AES_256_GCM"}, err
 }
 
 func (o *oci) decrypt(_ *http.Request, body []byte) (any, error) {
@@ -173,12 +174,12 @@ func (o *oci) dataKey(_ *http.Request, body []byte) (any, error) {
 	if _, err := o.read(body, "aes"); err != nil {
 		return nil, err
 	}
-	plaintext, ciphertext := o.keys.dataKey()
+	plaintext, ciphertext, err := o.keys.dataKey()
 	return struct {
 		Ciphertext        []byte `json:"ciphertext"`
 		Plaintext         []byte `json:"plaintext"`
 		PlaintextChecksum string `json:"plaintextChecksum"`
-	}{ciphertext, plaintext, checksum(plaintext)}, nil
+	}{ciphertext, plaintext, checksum(plaintext)}, err
 }
 
 func (o *oci) sign(_ *http.Request, body []byte) (any, error) {

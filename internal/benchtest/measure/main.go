@@ -29,6 +29,7 @@ type options struct {
 	rest            bool
 	connections     int
 	pool            int
+	plain           bool // the floor encrypts under its key itself, instead of one for each message
 	list            bool
 	soak            time.Duration
 	start           bool
@@ -67,6 +68,7 @@ func run(ctx context.Context, args []string, out, talk io.Writer) error {
 	f.StringVar(&o.stripped, "stripped", "", "the server's binary without symbols, whose size is told")
 	f.StringVar(&o.scratch, "scratch", "", "make data directories below this one; the system's for temporary files by default")
 	f.StringVar(&o.profiles, "profiles", "", "have each Claviger write a profile of its processor time into this directory")
+	f.BoolVar(&o.plain, "plain", false, "have the floor encrypt under its key itself, instead of deriving one for each message as Claviger's envelope does")
 	f.BoolVar(&o.list, "list", false, "list the rows")
 	if err := f.Parse(args); err != nil {
 		return err
