@@ -23,14 +23,13 @@ type scaleSize struct {
 	keys, versions, most   int // of the large store
 	usedKeys, usedVersions int // of the store whose versions are all used
 	starts, requests       int
-	load                   time.Duration // of each run under load
 }
 
 func sizeOfScale() scaleSize {
 	if os.Getenv("CLAVIGER_SCALE") == "full" {
-		return scaleSize{true, 100_000, 1_000_000, 200_000, 10_000, 100_000, 7, 2000, 10 * time.Second}
+		return scaleSize{true, 100_000, 1_000_000, 200_000, 10_000, 100_000, 7, 2000}
 	}
-	return scaleSize{false, 60, 900, 500, 10, 100, 1, 5, 200 * time.Millisecond}
+	return scaleSize{false, 60, 900, 500, 10, 100, 1, 5}
 }
 
 // TestScale compares a server with many keys and versions with one that has few, as clients
@@ -53,8 +52,6 @@ func TestScale(t *testing.T) {
 		used = s.site(t, "used", size.usedKeys, size.usedVersions, size.usedVersions/size.usedKeys)
 	}
 	s.used(t, used)
-	s.creation(t, small)
-	s.pool(t, small)
 	t.Logf("%d keys with %d versions, one with %d, against 10 keys with 100 versions; medians\n%s", size.keys, size.versions, size.most, &s.table)
 }
 
