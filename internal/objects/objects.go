@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -36,21 +35,32 @@ type Name struct {
 	Object    string
 }
 
-var (
-	plainNamespace = regexp.MustCompile(`^[A-Za-z0-9_-]{1,100}$`)
-	plainBucket    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,256}$`)
+// The most bytes of the parts of a name. An object's is that of S3 and Oracle.
+const (
+	maxNamespace = 100
+	maxBucket    = 256
+	maxObject    = 1024
 )
 
-// maxObject is the most bytes of an object's name, as S3 and Oracle have it.
-const maxObject = 1024
+// plain reports whether a part of a name has nothing but ASCII letters, digits and some other bytes.
+func plain(part string, most int, others string) bool {
+	for _, c := range []byte(part) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte(others, c) >= 0:
+		default:
+			return false
+		}
+	}
+	return part != "" && len(part) <= most
+}
 
 // Check says which part of a name could not be one: "namespace", "bucket" or "object", "" for
 // none of them.
 func (n *Name) Check() (part string) {
 	switch {
-	case !plainNamespace.MatchString(n.Namespace):
+	case !plain(n.Namespace, maxNamespace, "_-"):
 		return "namespace"
-	case !plainBucket.MatchString(n.Bucket) || strings.Trim(n.Bucket, ".") == "":
+	case !plain(n.Bucket, maxBucket, "._-") || strings.Trim(n.Bucket, ".") == "":
 		return "bucket"
 	case n.Object == "" || len(n.Object) > maxObject || !utf8.ValidString(n.Object) || strings.ContainsAny(n.Object, "\x00\r\n") || winding(n.Object):
 		return "object"

@@ -53,15 +53,42 @@ func (s *schema) exists(ctx context.Context, db *sql.DB) (bool, error) {
 	return tables > 0, nil
 }
 
+// sources reads the migrations. The database takes a file's statements apart: goose's own reader of SQL
+// takes a buffer of 4 MiB for each line.
+func (s *schema) sources() ([]*goose.Migration, error) {
+	files, err := fs.Glob(migrations, s.dir+"/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*goose.Migration, len(files))
+	for i, name := range files {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			return nil, fmt.Errorf("read migrations: %w", err)
+		}
+		text, err := migrations.ReadFile(name)
+		if err != nil {
+			return nil, fmt.Errorf("read migrations: %w", err)
+		}
+		out[i] = goose.NewGoMigration(version, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
+			if _, err := tx.ExecContext(ctx, string(text)); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			return nil
+		}}, nil)
+	}
+	return out, nil
+}
+
 // migrate brings a schema up to date, or only to the number upTo where that is not 0. A database
 // without one is refused, unless it is fresh.
 func migrate(ctx context.Context, db *sql.DB, s schema, fresh bool, upTo int64) error {
-	texts, err := fs.Sub(migrations, s.dir)
+	sources, err := s.sources()
 	if err != nil {
 		return err
 	}
-	options := append([]goose.ProviderOption{goose.WithDisableGlobalRegistry(true)}, s.options...)
-	p, err := goose.NewProvider(s.dialect, db, texts, options...)
+	options := append([]goose.ProviderOption{goose.WithDisableGlobalRegistry(true), goose.WithGoMigrations(sources...)}, s.options...)
+	p, err := goose.NewProvider(s.dialect, db, nil, options...)
 	if err != nil {
 		return fmt.Errorf("read migrations: %w", err)
 	}

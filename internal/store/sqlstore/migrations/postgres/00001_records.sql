@@ -1,5 +1,3 @@
--- +goose Up
-
 -- Times are microseconds since 1970 UTC, durations microseconds, documents JSON, IDs 16 bytes
 -- (zero bytes: none). A time that is not set is NULL. Text is compared by its bytes, as in SQLite.
 

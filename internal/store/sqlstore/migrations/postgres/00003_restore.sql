@@ -1,5 +1,3 @@
--- +goose Up
-
 -- Vaults, keys and versions remember which one they were restored from, and when: 16 zero bytes
 -- and NULL for those that never were. Adding the columns leaves older releases working.
 ALTER TABLE vaults ADD COLUMN restored_from BYTEA NOT NULL DEFAULT '\x00000000000000000000000000000000'

@@ -1,5 +1,3 @@
--- +goose Up
-
 -- What is known of operations that may go on after their answer. No row refers to what it names:
 -- it outlives that.
 CREATE TABLE work_requests (

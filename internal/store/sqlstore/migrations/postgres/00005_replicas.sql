@@ -1,5 +1,3 @@
--- +goose Up
-
 -- A vault's replica: zero bytes while it has none.
 ALTER TABLE vaults ADD COLUMN replica BYTEA NOT NULL DEFAULT '\x00000000000000000000000000000000'
     CHECK (length(replica) = 16);

@@ -1,5 +1,3 @@
--- +goose Up
-
 -- How often all sessions of a principal were ended, and who may act as it (JSON array of ids).
 -- Adding the columns leaves older releases working.
 ALTER TABLE principals ADD COLUMN session_epoch BIGINT NOT NULL DEFAULT 0;

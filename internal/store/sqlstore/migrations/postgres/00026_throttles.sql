@@ -1,5 +1,3 @@
--- +goose Up
-
 -- The buckets of throttling, which all nodes take tokens from. They are full again after a crash,
 -- as those of one process are after its start.
 CREATE UNLOGGED TABLE throttles (

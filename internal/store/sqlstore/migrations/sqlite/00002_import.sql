@@ -1,5 +1,3 @@
--- +goose Up
-
 -- Keys of the server's own, which no list and no total shows: the vaults' wrapping keys.
 ALTER TABLE keys ADD COLUMN hidden INTEGER NOT NULL DEFAULT 0;
 

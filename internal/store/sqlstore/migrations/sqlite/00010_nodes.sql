@@ -1,5 +1,3 @@
--- +goose Up
-
 -- The processes that serve from one database, as they show themselves to each other. No change
 -- feed tells of them.
 CREATE TABLE nodes (

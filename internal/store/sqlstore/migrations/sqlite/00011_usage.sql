@@ -1,5 +1,3 @@
--- +goose Up
-
 -- How many live keys and versions a vault has, hidden ones aside.
 CREATE TABLE vault_counters (
     vault      BLOB    NOT NULL CHECK (length(vault) = 16),

@@ -1,5 +1,3 @@
--- +goose Up
-
 -- The buckets of throttling, which nodes of one PostgreSQL database take tokens from.
 CREATE TABLE throttles (
     tenant  BLOB    NOT NULL CHECK (length(tenant) = 16),
