@@ -123,10 +123,20 @@ func headerList(s string) bool {
 	for more := true; more; {
 		var name string
 		name, s, more = strings.Cut(s, ";")
-		if name <= before || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+		if name <= before || !lowerName(name) {
 			return false
 		}
 		before = name
+	}
+	return true
+}
+
+// lowerName reports whether a header's name is in lower case.
+func lowerName(name string) bool {
+	for _, c := range []byte(name) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_' {
+			return false
+		}
 	}
 	return true
 }
