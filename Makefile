@@ -31,6 +31,7 @@ ROWS      :=        # bench-floor: only rows whose names contain one of these wo
 ROUNDS    := 7      # bench-floor: how often each row is measured
 SECONDS   := 2      # bench-floor: how long each time
 POOL      := 20000  # bench-floor: how many of OCI's requests are signed ahead
+PLAIN     :=        # bench-floor: 1: the floor encrypts under its key itself, without one for each message
 BASE      :=        # bench-compare: the commit to compare with
 HEAD      :=        # bench-compare: the commit that is compared; the tree as it is by default
 SOAK      := 1h     # how long make soak takes
@@ -129,9 +130,9 @@ bench: ## benchmarks with allocations, into .cache/bench.txt (BENCH=. COUNT=1)
 	@mkdir -p .cache
 	go test -run '^$$' -bench '$(strip $(BENCH))' -benchmem -count=$(COUNT) ./... | tee .cache/bench.txt
 
-bench-floor: build ## Claviger against the floor, in turn; prints ratios (ROWS= ROUNDS=7 SECONDS=2 POOL=20000)
+bench-floor: build ## Claviger against the floor, in turn; prints ratios (ROWS= ROUNDS=7 SECONDS=2 POOL=20000 PLAIN=)
 	$(build_measure)
-	.cache/bin/measure -rows '$(strip $(ROWS))' -rounds $(strip $(ROUNDS)) -seconds $(strip $(SECONDS)) -pool $(strip $(POOL))
+	.cache/bin/measure -rows '$(strip $(ROWS))' -rounds $(strip $(ROUNDS)) -seconds $(strip $(SECONDS)) -pool $(strip $(POOL)) $(if $(strip $(PLAIN)),-plain)
 
 scale: ## figures of a large store against a small one (CLAVIGER_SCALE_DIR=… keeps the stores)
 	CLAVIGER_SCALE=full GOFIPS140=$(FIPS) go test -run '^TestScale$$' -count=1 -v -timeout 3h ./cmd/claviger
