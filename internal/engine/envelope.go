@@ -202,7 +202,8 @@ func (k *Key) messageKey(keyID keys.ID, h Header, salt []byte) (messageKey, erro
 	if k.wiped.Load() {
 		return messageKey{}, ErrWiped
 	}
-	size := len(k.material)
+	material := k.secret()
+	size := len(material)
 	length := size + nonceSize + commitSize
 	var info [infoSize]byte
 	b := append(info[:0], infoLabel...)
@@ -210,7 +211,7 @@ func (k *Key) messageKey(keyID keys.ID, h Header, salt []byte) (messageKey, erro
 	b = append(b, keyID[:]...)
 	b = append(b, h.Version[:]...)
 	b = binary.BigEndian.AppendUint16(b, uint16(length)) //nolint:gosec // G115: at most 60
-	okm, err := hkdf.Key(sha256.New, k.material, salt, string(b), length)
+	okm, err := hkdf.Key(sha256.New, material, salt, string(b), length)
 	if err != nil {
 		return messageKey{}, fmt.Errorf("derive message key: %w", err)
 	}

@@ -20,7 +20,7 @@ func (k *Key) MAC(alg keys.Algorithm, message []byte) ([]byte, error) {
 	if k.wiped.Load() {
 		return nil, ErrWiped
 	}
-	h := hmac.New(a.newHash, k.material)
+	h := hmac.New(a.newHash, k.secret())
 	h.Write(message)
 	return h.Sum(nil), nil
 }

@@ -54,7 +54,7 @@ func TestHMACVectors(t *testing.T) {
 			"fa73b0089d56a284efb0f0756c890be9b1b5dbdd8ee81a3655f83e33b2279d39bf3e848279a722c806b485a47e67c807b946a337bee8942674278859e13292fb",
 		},
 	} {
-		k := &Key{spec: keys.Spec(c.alg), material: unhex(t, c.key)}
+		k := secretKey(keys.Spec(c.alg), unhex(t, c.key))
 		got, err := k.MAC(c.alg, unhex(t, c.message))
 		if err != nil || hex.EncodeToString(got) != c.want {
 			t.Errorf("%s: %x, %v", c.alg, got, err)
@@ -95,7 +95,7 @@ func TestHMAC(t *testing.T) {
 			if _, err := k.MAC(alg, nil); !errors.Is(err, ErrWiped) {
 				t.Errorf("after Wipe: %v", err)
 			}
-			if !bytes.Equal(k.material, make([]byte, len(k.material))) {
+			if !bytes.Equal(k.secret(), make([]byte, len(k.secret()))) {
 				t.Error("material is still there")
 			}
 		})

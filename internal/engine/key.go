@@ -13,15 +13,29 @@ import (
 
 // Key is opened key material, ready to use and safe for concurrent use.
 type Key struct {
-	spec     keys.Spec
-	material []byte // symmetric keys; owned, wiped by Wipe
-	*pair           // asymmetric keys; nil for a symmetric spec
-	wiped    atomic.Bool
+	spec  keys.Spec
+	short [shortMaterial]byte // see secret
+	size  uint8               // bytes of a symmetric key's material; 0 for an asymmetric spec
+	wiped atomic.Bool
+	*rest // nil for the many that are in short
 }
 
-type pair struct {
-	private privateKey
+// shortMaterial is how much material lies in the key itself: servers keep very many of those.
+const shortMaterial = 32
+
+// rest is what the other keys have.
+type rest struct {
+	private privateKey // of an asymmetric key
 	public  *PublicKey
+	long    []byte // see secret
+}
+
+// secret is a symmetric key's material, which is the key's own and which Wipe wipes.
+func (k *Key) secret() []byte {
+	if k.size > shortMaterial {
+		return k.long
+	}
+	return k.short[:k.size]
 }
 
 // privateKey is an asymmetric key. RSA and SM2 are also decrypters.
@@ -54,7 +68,17 @@ func openSecret(spec keys.Spec, private []byte) (*Key, error) {
 	if len(private) != spec.Bits()/8 {
 		return nil, fmt.Errorf("%w: %d bytes", ErrMaterial, len(private))
 	}
-	return &Key{spec: spec, material: append([]byte(nil), private...)}, nil
+	return secretKey(spec, private), nil
+}
+
+// secretKey makes a key with a copy of its material.
+func secretKey(spec keys.Spec, material []byte) *Key {
+	k := &Key{spec: spec, size: uint8(len(material))} //nolint:gosec // G115: at most 64
+	if len(material) > shortMaterial {
+		k.rest = &rest{long: make([]byte, len(material))}
+	}
+	copy(k.secret(), material)
+	return k
 }
 
 // openPrivate completes an asymmetric key with its public half.
@@ -63,7 +87,7 @@ func openPrivate(spec keys.Spec, private privateKey, public publicKey) (*Key, er
 	if err != nil {
 		return nil, fmt.Errorf("%w: encode public key: %w", ErrMaterial, err)
 	}
-	return &Key{spec: spec, pair: &pair{private, &PublicKey{spec: spec, key: public, spki: spki}}}, nil
+	return &Key{spec: spec, rest: &rest{private: private, public: &PublicKey{spec: spec, key: public, spki: spki}}}, nil
 }
 
 // Spec is what k was opened as.
@@ -71,7 +95,7 @@ func (k *Key) Spec() keys.Spec { return k.spec }
 
 // Public is the public half of k; nil for a symmetric spec. It stays usable after Wipe.
 func (k *Key) Public() *PublicKey {
-	if k.pair == nil {
+	if k.rest == nil {
 		return nil
 	}
 	return k.public
@@ -79,7 +103,7 @@ func (k *Key) Public() *PublicKey {
 
 // half is the private half of k; nil for a symmetric spec.
 func (k *Key) half() privateKey {
-	if k.pair == nil {
+	if k.rest == nil {
 		return nil
 	}
 	return k.private
@@ -92,9 +116,9 @@ func (k *Key) Wipe() {
 	if k.wiped.Swap(true) {
 		return
 	}
-	clear(k.material)
-	if k.pair != nil {
-		k.private.wipe()
+	clear(k.secret())
+	if private := k.half(); private != nil {
+		private.wipe()
 	}
 }
 
@@ -120,7 +144,7 @@ func (k *Key) Sign(rand io.Reader, alg keys.Algorithm, digest []byte) ([]byte, e
 
 // Verify is [PublicKey.Verify] with the public half of k.
 func (k *Key) Verify(alg keys.Algorithm, digest, sig []byte) (bool, error) {
-	if k.pair == nil {
+	if k.size > 0 {
 		_, err := signatureFor(k.spec, alg, digest)
 		return false, err
 	}
@@ -129,7 +153,7 @@ func (k *Key) Verify(alg keys.Algorithm, digest, sig []byte) (bool, error) {
 
 // Encrypt is [PublicKey.Encrypt] with the public half of k.
 func (k *Key) Encrypt(rand io.Reader, alg keys.Algorithm, plaintext []byte) ([]byte, error) {
-	if k.pair == nil {
+	if k.size > 0 {
 		_, err := algorithmFor(k.spec, alg, keys.UsageEncrypt)
 		return nil, err
 	}

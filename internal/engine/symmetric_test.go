@@ -235,10 +235,10 @@ func testSymmetricWipe(t *testing.T, spec keys.Spec) {
 	}
 	k.Wipe()
 	k.Wipe()
-	if !bytes.Equal(k.material, make([]byte, spec.Bits()/8)) {
+	if !bytes.Equal(k.secret(), make([]byte, spec.Bits()/8)) {
 		t.Error("material is still there")
 	}
-	if bytes.Equal(m.Private.Reveal(), k.material) {
+	if bytes.Equal(m.Private.Reveal(), k.secret()) {
 		t.Error("wiping the key wiped its source")
 	}
 	if _, err := k.Seal(rand.Reader, testKeyID, testHeaderOf(k.Spec()), nil, nil); !errors.Is(err, ErrWiped) {
