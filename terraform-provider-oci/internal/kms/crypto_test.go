@@ -336,7 +336,7 @@ func TestCrypto_Refused(t *testing.T) {
 	at := func(endpoint string) string {
 		return fmt.Sprintf("%s \"it\" {\n  crypto_endpoint = %q\n  key_id = %q\n%s}\n", encrypt, endpoint, aes, plain)
 	}
-	for name, test := range map[string]struct{ config, says string }{
+	w.refuses(t, map[string]refusal{
 		"no plaintext":                 {w.used(encrypt, aes, ""), `"plaintext" is required`},
 		"plaintext is none":            {w.used(encrypt, aes, `plaintext = "secret!"`), `It must be given in base64`},
 		"plaintext cut":                {w.used(encrypt, aes, `plaintext = "AAA=="`), `It must be given in base64`},
@@ -372,14 +372,7 @@ func TestCrypto_Refused(t *testing.T) {
 		"signature is none":            {w.used(verify, p256, message+ecdsa+"key_version_id = \"x\"\nsignature = \"?\""), `It must be given in base64`},
 		"verified by unknown version":  {w.used(verify, p256, message+ecdsa+signature+`key_version_id = "ocid1.keyversion.oc1..x"`), `Verifying a signature with key`},
 		"verified by another's method": {w.used(verify, p256, message+signature+"key_version_id = \"x\"\nsigning_algorithm = \"MD5\""), `"MD5" is not one of SHA_224`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			resource.Test(t, resource.TestCase{ProtoV5ProviderFactories: w.providers(), Steps: []resource.TestStep{
-				{Config: test.config, ExpectError: spaced(test.says)},
-			}})
-		})
-	}
+	})
 }
 
 // State that Oracle's provider wrote is taken over: nothing is encrypted, made or signed again.

@@ -53,7 +53,7 @@ func TestCryptoData_Refused(t *testing.T) {
 	const encrypt, decrypt = `data "oci_kms_encrypted_data"`, `data "oci_kms_decrypted_data"`
 	sealed := w.used(`resource "oci_kms_encrypted_data"`, key, "  plaintext = \"AAAA\"\n  associated_data = { to = \"you\" }\n")
 	const ciphertext = "  ciphertext = oci_kms_encrypted_data.it.ciphertext\n"
-	for name, test := range map[string]struct{ config, says string }{
+	w.refuses(t, map[string]refusal{
 		"no plaintext":          {w.used(encrypt, key, ""), `"plaintext" is required`},
 		"plaintext is none":     {w.used(encrypt, key, `plaintext = "?"`), `It must be given in base64`},
 		"bound to null":         {w.used(encrypt, key, "plaintext = \"AAAA\"\nassociated_data = { a = null }"), `Value is null`},
@@ -64,12 +64,5 @@ func TestCryptoData_Refused(t *testing.T) {
 		"key of another":        {sealed + w.used(decrypt, other, ciphertext+`associated_data = { to = "you" }`), `Decrypting with key ` + other},
 		"without what it bound": {sealed + w.used(decrypt, key, ciphertext), `Decrypting with key ` + key},
 		"wrong endpoint":        {fmt.Sprintf("%s \"it\" {\n crypto_endpoint = \"%s/\"\n key_id = %q\n ciphertext = \"AAAA\"\n}", decrypt, w.OCI.CryptoEndpoint, key), `ends with a slash`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			resource.Test(t, resource.TestCase{ProtoV5ProviderFactories: w.providers(), Steps: []resource.TestStep{
-				{Config: test.config, ExpectError: spaced(test.says)},
-			}})
-		})
-	}
+	})
 }

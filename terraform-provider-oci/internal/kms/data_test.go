@@ -238,7 +238,7 @@ func TestData_Refused(t *testing.T) {
 	at := fmt.Sprintf("management_endpoint = %q\n", w.OCI.ManagementEndpoint)
 	data := func(kind, lines string) string { return fmt.Sprintf("data %q \"it\" {\n%s\n}\n", kind, lines) }
 	keys := at + fmt.Sprintf("compartment_id = %q\n", w.OCI.Compartment)
-	for name, test := range map[string]struct{ config, says string }{
+	w.refuses(t, map[string]refusal{
 		"vault that is not there":   {data("oci_kms_vault", `vault_id = "ocid1.vault.oc1.iad.a.b"`), `Check the OCID`},
 		"vault without id":          {data("oci_kms_vault", ""), `"vault_id" is required`},
 		"vaults of nowhere":         {data("oci_kms_vaults", `compartment_id = "ocid1.compartment.oc1..x"`), `Check the OCID`},
@@ -251,12 +251,5 @@ func TestData_Refused(t *testing.T) {
 		"filter by nothing":         {data("oci_kms_keys", keys+"filter {\n name = \"colour\"\n values = [\"red\"]\n}"), `there is no attribute colour; there are auto_key_rotation_details`},
 		"filter below a text":       {data("oci_kms_keys", keys+"filter {\n name = \"state.colour\"\n values = [\"red\"]\n}"), `there is nothing within`},
 		"filter that does not read": {data("oci_kms_keys", keys+"filter {\n name = \"state\"\n values = [\"(\"]\n regex = true\n}"), `missing closing )`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			resource.Test(t, resource.TestCase{ProtoV5ProviderFactories: w.providers(), Steps: []resource.TestStep{
-				{Config: test.config, ExpectError: spaced(test.says)},
-			}})
-		})
-	}
+	})
 }

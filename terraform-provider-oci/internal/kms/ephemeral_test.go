@@ -97,7 +97,7 @@ func TestEphemeral_Refused(t *testing.T) {
 	w := newWorld(t)
 	key := *w.createKey(t).Id
 	const decrypt, generate = `ephemeral "oci_kms_decrypted_data"`, `ephemeral "oci_kms_generated_key"`
-	for name, test := range map[string]struct{ config, says string }{
+	w.refuses(t, map[string]refusal{
 		"no ciphertext":        {w.used(decrypt, key, ""), `"ciphertext" is required`},
 		"ciphertext is none":   {w.used(decrypt, key, `ciphertext = "?"`), `It must be given in base64`},
 		"ciphertext of nobody": {w.used(decrypt, key, `ciphertext = "AAAA"`), `Decrypting with key ` + key},
@@ -107,15 +107,7 @@ func TestEphemeral_Refused(t *testing.T) {
 		"data key of 33 bytes": {w.used(generate, key, "key_shape {\n algorithm = \"AES\"\n length = 33\n}"), `Generating a data encryption key`},
 		"endpoint of nobody":   {fmt.Sprintf("%s \"it\" {\n crypto_endpoint = \"http://127.0.0.1:1\"\n key_id = %q\n ciphertext = \"AAAA\"\n}", decrypt, key), `Nothing accepts connections there`},
 		"endpoint with a path": {fmt.Sprintf("%s \"it\" {\n crypto_endpoint = \"http://127.0.0.1:1/x\"\n key_id = %q\n ciphertext = \"AAAA\"\n}", decrypt, key), `leave the rest away`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			resource.Test(t, resource.TestCase{
-				ProtoV5ProviderFactories: w.providers(), ProtoV6ProviderFactories: echo(),
-				Steps: []resource.TestStep{{Config: test.config, ExpectError: spaced(test.says)}},
-			})
-		})
-	}
+	})
 }
 
 // The example's two ciphertexts are what it says they are, and its data key is not in the state.

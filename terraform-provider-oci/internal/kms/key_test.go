@@ -187,7 +187,7 @@ func TestKey_Refused(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	here := w.OCI.Compartment
-	for name, test := range map[string]struct{ config, says string }{
+	w.refuses(t, map[string]refusal{
 		"no shape":                   {w.keyConfig(here, "x", ""), `must be exactly one block`},
 		"two shapes":                 {w.keyConfig(here, "x", aes256+p256), `must be exactly one block`},
 		"unknown algorithm":          {w.keyConfig(here, "x", "key_shape {\n algorithm = \"ROT13\"\n length = 13\n}"), `"ROT13" is not one of AES`},
@@ -200,14 +200,7 @@ func TestKey_Refused(t *testing.T) {
 		"unknown compartment":        {w.keyConfig(here+"x", "x", aes256), `this tenant has no such compartment`},
 		"time of deletion is none":   {w.keyConfig(here, "x", aes256+`time_of_deletion = "now"`), `not a time in RFC 3339`},
 		"an argument of the service": {w.keyConfig(here, "x", aes256+`current_key_version = "x"`), `Remove the configuration line`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			resource.Test(t, resource.TestCase{ProtoV5ProviderFactories: w.providers(), Steps: []resource.TestStep{
-				{Config: test.config, ExpectError: spaced(test.says)},
-			}})
-		})
-	}
+	})
 }
 
 // A time of deletion that the service does not take is told when the key is destroyed, with what to do.

@@ -258,7 +258,7 @@ func TestKeyVersion_Refused(t *testing.T) {
 		return fmt.Sprintf("resource \"oci_kms_key_version\" \"it\" {\n  key_id = %q\n  management_endpoint = %q\n%s\n}\n", key, endpoint, more)
 	}
 	good := w.OCI.ManagementEndpoint
-	for name, test := range map[string]struct{ config, says string }{
+	w.refuses(t, map[string]refusal{
 		"time of deletion is none":    {config(key, good, `time_of_deletion = "tomorrow"`), `not a time in RFC 3339`},
 		"no key":                      {`resource "oci_kms_key_version" "it" { management_endpoint = "http://127.0.0.1:1" }`, `"key_id" is required`},
 		"no endpoint":                 {`resource "oci_kms_key_version" "it" { key_id = "ocid1.key" }`, `"management_endpoint" is required`},
@@ -274,14 +274,7 @@ func TestKeyVersion_Refused(t *testing.T) {
 		"unknown key":                 {config(key[:len(key)-1]+"x", good, ""), `Check the OCID`},
 		"disabled key":                {config(disabled, good, ""), `only an ENABLED key gets new versions`},
 		"a timeout that is none":      {config(key, good, `timeouts { create = "soon" }`), `not a duration`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			resource.Test(t, resource.TestCase{ProtoV5ProviderFactories: w.providers(), Steps: []resource.TestStep{
-				{Config: test.config, ExpectError: spaced(test.says)},
-			}})
-		})
-	}
+	})
 }
 
 // What an import's id must look like.

@@ -133,7 +133,7 @@ resource "oci_kms_vault_replication" "second" {
   replica_region = %q
 }
 `, london)
-	for name, test := range map[string]struct{ config, says string }{
+	w.refuses(t, map[string]refusal{
 		"no region":           {fmt.Sprintf("resource \"oci_kms_vault_replication\" \"it\" {\n vault_id = %q\n}", vault), `"replica_region" is required`},
 		"no vault":            {fmt.Sprintf("resource \"oci_kms_vault_replication\" \"it\" {\n replica_region = %q\n}", phoenix), `"vault_id" is required`},
 		"region of the vault": {replication(vault, home, ""), `CreateVaultReplica at`},
@@ -142,15 +142,10 @@ resource "oci_kms_vault_replication" "second" {
 		"external metadata":   {replication(vault, phoenix, external("EXTERNAL")), `replicaVaultMetadata goes with vaults of type EXTERNAL`},
 		"unknown kind":        {replication(vault, phoenix, external("DEFAULT")), `"DEFAULT" is not one of EXTERNAL`},
 		"two blocks":          {replication(vault, phoenix, external("EXTERNAL")+external("EXTERNAL")), `at most one block`},
-		"second replica":      {second, `409 Conflict`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			resource.Test(t, resource.TestCase{ProtoV5ProviderFactories: w.providers(), Steps: []resource.TestStep{
-				{Config: test.config, ExpectError: spaced(test.says)},
-			}})
-		})
-	}
+	})
+	resource.Test(t, resource.TestCase{ProtoV5ProviderFactories: w.providers(), Steps: []resource.TestStep{
+		{Config: second, ExpectError: spaced(`409 Conflict`)},
+	}})
 	for _, id := range []string{vault, vault + ":", ":" + phoenix, vault + ":" + phoenix + ":x"} {
 		resource.Test(t, resource.TestCase{ProtoV5ProviderFactories: w.providers(), Steps: []resource.TestStep{{
 			Config:       replication(vault, phoenix, ""),

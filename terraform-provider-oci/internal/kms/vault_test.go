@@ -142,7 +142,7 @@ func TestVault_Refused(t *testing.T) {
   destination = "BUCKET"
 }
 `
-	for name, test := range map[string]struct{ config, says string }{
+	w.refuses(t, map[string]refusal{
 		"no name":                  {`resource "oci_kms_vault" "it" { compartment_id = "x" }`, `"display_name" is required`},
 		"unknown type":             {fmt.Sprintf("resource \"oci_kms_vault\" \"it\" {\n compartment_id = %q\n display_name = \"x\"\n vault_type = \"ROUND\"\n}", here), `"ROUND" is not one of DEFAULT`},
 		"empty name":               {w.vault(here, "", ""), `displayName`},
@@ -156,12 +156,5 @@ func TestVault_Refused(t *testing.T) {
 		"length is none":           {w.vault(here, "x", "restore_from_file {\n content_length = \"x\"\n restore_vault_from_file_details = \"YWJj\"\n}"), `not a number of bytes`},
 		"length is wrong":          {w.vault(here, "x", "restore_from_file {\n content_length = \"4\"\n restore_vault_from_file_details = \"YWJj\"\n}"), `the backup has 3 bytes`},
 		"external without manager": {fmt.Sprintf("resource \"oci_kms_vault\" \"it\" {\n compartment_id = %q\n display_name = \"x\"\n vault_type = \"EXTERNAL\"\n}", here), `vaultType`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			resource.Test(t, resource.TestCase{ProtoV5ProviderFactories: w.providers(), Steps: []resource.TestStep{
-				{Config: test.config, ExpectError: spaced(test.says)},
-			}})
-		})
-	}
+	})
 }
