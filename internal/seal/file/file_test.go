@@ -151,7 +151,8 @@ func TestOpenRefusesDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyText := string(good[len(magic)+len(warning)+len(keyField):][:2*seal.KeySize])
+	keyAt := len(magic) + len(warning) + len(keyField)
+	keyText := string(good[keyAt:][:2*seal.KeySize])
 	refused := func(what string, text []byte, want string) {
 		t.Helper()
 		if err := os.WriteFile(path, text, 0o600); err != nil {
@@ -185,9 +186,10 @@ func TestOpenRefusesDamage(t *testing.T) {
 	refused("much more", bytes.Repeat(good, 100), "too long")
 	refused("something else", []byte("-----BEGIN PRIVATE KEY-----\n"), "not a root key file")
 	refused("another version", bytes.Replace(good, []byte("key/1"), []byte("key/2"), 1), "version")
-	refused("no hexadecimal", bytes.Replace(good, []byte(keyText[:2]), []byte("zz"), 1), "not hexadecimal")
 	other := bytes.Clone(good)
-	copy(other[len(magic)+len(warning)+len(keyField):], strings.Repeat("ab", seal.KeySize))
+	copy(other[keyAt:], "zz")
+	refused("no hexadecimal", other, "not hexadecimal")
+	copy(other[keyAt:], strings.Repeat("ab", seal.KeySize))
 	refused("another key under the checksum", other, "checksum")
 	refused("CR LF", bytes.ReplaceAll(good, []byte("\n"), []byte("\r\n")), "version")
 }
