@@ -44,7 +44,7 @@ func runFuzz(ctx context.Context, r *report, search time.Duration, keep bool, st
 	if err != nil {
 		return err
 	}
-	f := &fuzzing{search: search}
+	f := &fuzzing{search: search, guided: keep}
 	if f.cache, err = goSays(ctx, "env", "GOCACHE"); err != nil {
 		return err
 	}
@@ -81,6 +81,7 @@ func runFuzz(ctx context.Context, r *report, search time.Duration, keep bool, st
 // fuzzing is what all targets have in common.
 type fuzzing struct {
 	search    time.Duration
+	guided    bool   // by coverage, for which every package is built anew
 	dir       string // for what is built
 	cache     string // go's
 	test2json string // go's program
@@ -104,7 +105,11 @@ func (f *fuzzing) corpus(p goPackage, target string) string {
 // runs its targets.
 func (f *fuzzing) runPackage(ctx context.Context, r *report, p goPackage, targets []string) error {
 	binary := filepath.Join(f.dir, "fuzz.test")
-	build := exec.CommandContext(ctx, "go", "test", "-c", "-fuzz=.", "-o", binary, p.ImportPath)
+	args := []string{"test", "-c", "-o", binary}
+	if f.guided {
+		args = append(args, "-fuzz=.")
+	}
+	build := exec.CommandContext(ctx, "go", append(args, p.ImportPath)...)
 	if out, err := build.CombinedOutput(); err != nil {
 		r.broken("build fuzz targets of "+p.ImportPath, fmt.Errorf("%w\n%s", err, indent(string(out))))
 		return ctx.Err()

@@ -7,7 +7,8 @@
 //	testsum [-noskip] [-fuzz 3s [-keep]] [-- [VAR=VALUE...] go test [-C DIR] ARGS...]...
 //
 // With -fuzz, each fuzz target of the module in the working directory then searches for that
-// long, on one processor; with -keep, what the search found worth keeping goes into testdata/fuzz.
+// long, on one processor; with -keep it is guided by coverage, for which all is built anew, and what
+// it found worth keeping goes into testdata/fuzz.
 //
 // It exits with 1 if a test failed, if a suite could not be run, if no test ran at all, or,
 // with -noskip, if any test was skipped.

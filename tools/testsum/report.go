@@ -135,7 +135,7 @@ func isFuzzDeadline(output string) bool {
 	var rest []string
 	for line := range strings.Lines(output) {
 		line = strings.TrimSpace(line)
-		if !strings.HasPrefix(line, "fuzz: elapsed: ") {
+		if !strings.HasPrefix(line, "fuzz: elapsed: ") && !strings.HasPrefix(line, "warning: the test binary was not built with coverage instrumentation") {
 			rest = append(rest, line)
 		}
 	}
