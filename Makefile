@@ -42,6 +42,8 @@ VETTED    := -vet=off
 # SQLite is C in Go's words, with memory that is not Go's: the race detector finds nothing in it, and
 # takes most of its time there.
 UNRACED   := $(foreach p,modernc.org/sqlite/lib modernc.org/libc modernc.org/memory,-gcflags=$p=-race=false)
+# The detector lets every process wait a second before it ends, and scripts run hundreds.
+RACE := GORACE=atexit_sleep_ms=20
 # Tests that go through tables one row after the other, and scripts of commands that do one thing
 # after the other. The race detector finds nothing in them and takes minutes for it; they run
 # without it.
@@ -93,7 +95,7 @@ test: lint ## all tests and checks, as CI runs them (NOSKIP=1: skipped tests fai
 	$(install_packages)
 	$(build_testsum)
 	$(find_terraform)
-	$(TESTSUM) -- go test $(VETTED) -race $(UNRACED) -short -timeout 20m -skip '$(strip $(TABLES))' ./...
+	$(TESTSUM) -- $(RACE) go test $(VETTED) -race $(UNRACED) -short -timeout 20m -skip '$(strip $(TABLES))' ./...
 	$(TESTSUM) $(if $(strip $(NOSKIP)),-noskip) -fuzz 1s \
 		-- go test $(VETTED) -timeout 20m ./... \
 		-- go test -C tools $(VETTED) ./... \

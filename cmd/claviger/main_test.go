@@ -62,6 +62,7 @@ func TestScripts(t *testing.T) {
 			// Whatever the server leaves in its temporary directory, the script can see.
 			tmp := filepath.Join(env.WorkDir, ".tmp")
 			env.Setenv("TMPDIR", tmp)
+			env.Setenv("GORACE", os.Getenv("GORACE")) // the commands are this binary
 			return os.MkdirAll(tmp, 0o700)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
