@@ -105,7 +105,7 @@ func parseParameter(s string) (name, value, rest string, ok bool) {
 			end = len(rest)
 		}
 		value, rest = trim(rest[:end]), rest[end:]
-		if strings.ContainsAny(value, `" `) {
+		if strings.ContainsAny(value, `"\ `) {
 			return "", "", "", false
 		}
 	}
