@@ -43,8 +43,8 @@ type knownKey struct {
 	name, alibaba string // in its clouds
 	algorithm     string
 	state         string
-	before        string // the state before its deletion was scheduled
-	doubt         string // the state that the last call would have led to; "" when it was answered
+	before        string   // the state before its deletion was scheduled
+	doubt         []string // the states that calls would have led to which were not answered
 	versions      []*knownVersion
 	maybe         int // rotations that were not answered, and not repeated
 	used          []use
@@ -54,8 +54,9 @@ type knownKey struct {
 }
 
 type knownVersion struct {
-	name, state, doubt string
-	until              time.Time
+	name, state string
+	doubt       []string
+	until       time.Time
 }
 
 // waits reports whether the key or a version of it may have been erased since it was seen.
@@ -235,7 +236,7 @@ func (w *worker) change(k *knownKey, state, what string, send func(context.Conte
 			if state == pending {
 				k.before = k.state
 			}
-			k.doubt = state
+			k.doubt = append(k.doubt, state)
 		},
 	}
 }
@@ -296,7 +297,7 @@ func (w *worker) version(k *knownKey) step {
 			return c.act(ctx, k.name, "keyVersions/"+v.name+"/actions/"+action)
 		},
 		done: func(answer) { v.state = state },
-		lost: func() { v.doubt = state },
+		lost: func() { v.doubt = append(v.doubt, state) },
 	}
 }
 
@@ -353,14 +354,15 @@ type moment struct{ before, after time.Time }
 func (m moment) String() string { return m.before.Format(time.RFC3339) }
 
 // allows reports whether a state that was found is one that the answers allow: the answered
-// one, the one in doubt, or what time made of them.
-func (m moment) allows(found, known, doubt, deleteAt string) bool {
+// one, one that is in doubt, or what time made of them.
+func (m moment) allows(found, known string, doubt []string, deleteAt string) bool {
 	at, err := time.Parse(time.RFC3339, deleteAt)
+	leaving := known == pending || slices.Contains(doubt, pending)
 	switch found {
 	case pending:
-		return err == nil && m.before.Before(at) && (known == pending || doubt == pending)
+		return err == nil && m.before.Before(at) && leaving
 	case deleted:
-		return err == nil && !m.after.Before(at) && (known == pending || known == deleted || doubt == pending)
+		return err == nil && !m.after.Before(at) && (leaving || known == deleted)
 	}
-	return found == known || found == doubt
+	return found == known || slices.Contains(doubt, found)
 }

@@ -129,7 +129,7 @@ func (c *chaos) lookAt(ctx context.Context, t *testing.T, caller *caller, k *kno
 	} else if k.before == "" {
 		k.before = enabled
 	}
-	k.doubt, k.alibaba, k.until = "", "", timeOf(is.DeleteAt)
+	k.doubt, k.alibaba, k.until = nil, "", timeOf(is.DeleteAt)
 	if k.algorithm != "RSA" {
 		k.alibaba = is.Names["alibaba"]
 	}
@@ -154,7 +154,7 @@ func (c *chaos) lookAt(ctx context.Context, t *testing.T, caller *caller, k *kno
 		} else if !m.allows(v.State, was.state, was.doubt, v.DeleteAt) {
 			t.Errorf("version %s is %s until %q at %v; it was answered that it is %s (in doubt: %q)", was.name, v.State, v.DeleteAt, m, was.state, was.doubt)
 		}
-		was.state, was.doubt, was.until = v.State, "", timeOf(v.DeleteAt)
+		was.state, was.doubt, was.until = v.State, nil, timeOf(v.DeleteAt)
 		k.versions = append(k.versions, was)
 	}
 	for name, v := range known {
