@@ -23,7 +23,8 @@ import (
 // by a service that is away, and then they go on. Now and then the server is killed while there is
 // none. What the clients were answered is looked at as the other tests of chaos do.
 func fillUnderLoad(t *testing.T, binary string) {
-	dir := small(t, 64<<20)
+	runs := max(3, chaosKills(t)/5)
+	dir := small(t, 64<<20+runs<<20) // each run leaves its audit log
 	l := launch{binary: binary, data: filepath.Join(dir, "data")}
 	c := &chaos{
 		place:  place{audit: filepath.Join(l.data, "audit"), virtual: true, caller: newCaller},
@@ -34,14 +35,18 @@ func fillUnderLoad(t *testing.T, binary string) {
 	c.verify = func(t *testing.T) { verifyData(t, binary, l.data) }
 	c.begin(t)
 	refused := 0
-	for run := range max(3, chaosKills(t)/5) {
+	for run := range runs {
 		refused += c.fillAndFree(t, dir, run)
 		if t.Failed() {
 			t.Fatalf("stopped in run %d", run+1)
 		}
 	}
 	c.end(t)
-	t.Logf("%d calls were refused", refused)
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d calls were refused; in the end %d MiB are taken", refused, int64(fs.Blocks-fs.Bfree)*fs.Bsize>>20)
 }
 
 // leave gives back a little of what fill took: what then finds no room is anything.
