@@ -90,6 +90,9 @@ func openPrivate(spec keys.Spec, private privateKey, public publicKey) (*Key, er
 	return &Key{spec: spec, rest: &rest{private: private, public: &PublicKey{spec: spec, key: public, spki: spki}}}, nil
 }
 
+// Format never shows the material, whatever the verb.
+func (k *Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "["+string(k.spec)+"]") }
+
 // Spec is what k was opened as.
 func (k *Key) Spec() keys.Spec { return k.spec }
 

@@ -309,3 +309,16 @@ func TestSpecs(t *testing.T) {
 		}
 	}
 }
+
+// TestKeyIsNotPrinted prints keys whose material lies in themselves, and beside.
+func TestKeyIsNotPrinted(t *testing.T) {
+	t.Parallel()
+	for _, spec := range []keys.Spec{keys.AES256, keys.HMACSHA512} {
+		k := secretKey(spec, bytes.Repeat([]byte{0xa7}, spec.Bits()/8))
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+			if got := fmt.Sprintf(verb, k); got != "["+string(spec)+"]" {
+				t.Errorf("%s of a key is %q", verb, got)
+			}
+		}
+	}
+}
