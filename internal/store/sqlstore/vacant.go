@@ -36,7 +36,7 @@ func (o Options) Vacant(ctx context.Context) (err error) {
 	if o.connect == nil {
 		o.connect = sqlite.NewConnector
 	}
-	db, err := o.open(writeDSN(name))
+	db, err := o.open(dsn(location(name)+"?mode=rw", "query_only(ON)")) // rw: a log that a crash left is read through
 	if err != nil {
 		return err
 	}
