@@ -51,8 +51,16 @@ type Event struct {
 	Revision    int64             `json:"revision,omitempty"`     // the store's revision that a mutation made
 }
 
-// The layout of a record's time: RFC 3339 in UTC, always with six decimals.
-const timeLayout = "2006-01-02T15:04:05.000000Z"
+// appendTime appends t by RFC 3339, in UTC and always with six decimals.
+func appendTime(b []byte, t time.Time) []byte {
+	t = canonicalTime(t)
+	b = t.AppendFormat(b, time.RFC3339) // which the standard library writes several times as fast as any other layout
+	b = append(b[:len(b)-1], '.', '0', '0', '0', '0', '0', '0', 'Z')
+	for micros, i := t.Nanosecond()/1000, len(b)-2; micros > 0; micros, i = micros/10, i-1 {
+		b[i] = '0' + byte(micros%10)
+	}
+	return b
+}
 
 // AppendJSON appends the canonical encoding of e to b: one JSON object without white space,
 // its members in the order of the fields of [Event] and those of Context sorted by their UTF-8
@@ -60,7 +68,7 @@ const timeLayout = "2006-01-02T15:04:05.000000Z"
 // and of two Context names that become equal thereby the first in byte order is kept.
 func (e Event) AppendJSON(b []byte) []byte {
 	b = append(b, `{"time":"`...)
-	b = canonicalTime(e.Time).AppendFormat(b, timeLayout)
+	b = appendTime(b, e.Time)
 	b = append(b, '"')
 	b = appendText(b, "request", e.Request)
 	b = appendText(b, "batch", e.Batch)

@@ -66,6 +66,20 @@ func TestEventReadsBack(t *testing.T) {
 	}
 }
 
+func TestEventTimeHasSixDecimals(t *testing.T) {
+	t.Parallel()
+	for _, at := range []time.Time{
+		time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), time.Date(2026, 12, 31, 23, 59, 59, 999_999_999, time.UTC),
+		time.Date(1, 1, 1, 0, 0, 0, 1_000, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 120_340_000, time.UTC),
+		time.Date(2026, 3, 4, 5, 6, 7, 5_999, time.FixedZone("", -3600)), time.Unix(0, 0),
+	} {
+		want := `{"time":"` + at.UTC().Format("2006-01-02T15:04:05.000000Z") + `"`
+		if got := string(Event{Time: at}.AppendJSON(nil)); !strings.HasPrefix(got, want) {
+			t.Errorf("%v: %s, want %s", at, got, want)
+		}
+	}
+}
+
 // A database keeps microseconds, in any time zone: the hash must not see the difference.
 func TestEventHashSurvivesStorage(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,12 +28,18 @@ type nonces struct {
 	limit int
 
 	mu      sync.Mutex
-	count   int                           // guarded by mu
-	buckets map[int64]map[uint64]struct{} // expiry in units of nonceBucket → hashes, guarded by mu
+	count   int      // guarded by mu
+	buckets []bucket // guarded by mu
+}
+
+// bucket is the nonces that expire within the same nonceBucket seconds.
+type bucket struct {
+	expiry int64 // in units of nonceBucket
+	hashes map[uint64]struct{}
 }
 
 // nonceBucket is how many seconds of expiry share a bucket. Each request asks all buckets, of which there
-// are some four then; a nonce is remembered for half of this longer than it must be, on average.
+// are some four then; a nonce is remembered for at most this longer than it must be.
 const nonceBucket = 300
 
 func newNonces(rand io.Reader, wall func() time.Time, limit int) (*nonces, error) {
@@ -41,7 +48,7 @@ func newNonces(rand io.Reader, wall func() time.Time, limit int) (*nonces, error
 		return nil, fmt.Errorf("read nonce key: %w", err)
 	}
 	// Signed times have whole seconds.
-	return &nonces{wall: wall, start: wall().Truncate(time.Second), key: key, limit: limit, buckets: map[int64]map[uint64]struct{}{}}, nil
+	return &nonces{wall: wall, start: wall().Truncate(time.Second), key: key, limit: limit}, nil
 }
 
 // nonceSlack is by how much the clocks of nodes may differ, or of the machine before and after
@@ -82,34 +89,53 @@ func (n *nonces) seen(c *Call, timestamp time.Time) error {
 		return &keys.Error{Kind: keys.KindReplay, Hint: "the request was signed before this server started, which cannot know whether it was used then: sign it again"}
 	}
 	h := n.hash(c.Nonce)
-	expires := c.NonceExpires.Unix() / nonceBucket
+	expiry := c.NonceExpires.Unix() / nonceBucket
 
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	// The same nonce may come back under another timestamp, so every bucket is asked that is
-	// not over.
-	now := n.wall().Unix() / nonceBucket
-	for over, b := range n.buckets {
-		if over < now {
-			n.count -= len(b)
-			delete(n.buckets, over)
-			continue
-		}
-		if _, ok := b[h]; ok {
-			return errReplay()
-		}
+	// The same nonce may come back under another timestamp, so every bucket is asked.
+	into, known := n.find(h, expiry)
+	if into == nil || known || n.count >= n.limit {
+		n.forget(n.wall().Unix() / nonceBucket)
+		into, known = n.find(h, expiry)
+	}
+	if known {
+		return errReplay()
 	}
 	if n.count >= n.limit {
 		return &keys.Error{Kind: keys.KindThrottled, Field: "nonces", Hint: "the memory for signature nonces is full; its size is a setting"}
 	}
-	b := n.buckets[expires]
-	if b == nil {
-		b = map[uint64]struct{}{}
-		n.buckets[expires] = b
+	if into == nil {
+		into = map[uint64]struct{}{}
+		n.buckets = append(n.buckets, bucket{expiry, into})
 	}
-	b[h] = struct{}{}
+	into[h] = struct{}{}
 	n.count++
 	return nil
+}
+
+// find gives the hashes of a bucket, nil if there are none, and whether h is in any bucket. n.mu is held.
+func (n *nonces) find(h uint64, expiry int64) (into map[uint64]struct{}, known bool) {
+	for _, b := range n.buckets {
+		if _, known = b.hashes[h]; known {
+			return into, true
+		}
+		if b.expiry == expiry {
+			into = b.hashes
+		}
+	}
+	return into, false
+}
+
+// forget drops the buckets that are over. n.mu is held.
+func (n *nonces) forget(now int64) {
+	n.buckets = slices.DeleteFunc(n.buckets, func(b bucket) bool {
+		if b.expiry >= now {
+			return false
+		}
+		n.count -= len(b.hashes)
+		return true
+	})
 }
 
 // hash is keyed, so that nobody can choose two nonces that are taken for one. All inputs have one

@@ -65,6 +65,19 @@ func TestNoncesAreForgottenByRequestTime(t *testing.T) {
 	want(t, "the first, after its window", seenNonce(t, w, 1, w.Clock.Now()), "")
 }
 
+// TestANonceIsGoodAgainAfterItsWindow asks for nothing else in between.
+func TestANonceIsGoodAgainAfterItsWindow(t *testing.T) {
+	t.Parallel()
+	w := kmstest.New(t)
+	want(t, "the first time", seenNonce(t, w, 1, w.Clock.Now()), "")
+	w.Clock.Add(nonceWindow + bucket)
+	want(t, "after its window", seenNonce(t, w, 1, w.Clock.Now()), "")
+	want(t, "again", seenNonce(t, w, 1, w.Clock.Now()), keys.KindReplay)
+	if n := w.Stats().Nonces; n != 1 {
+		t.Errorf("%d nonces are remembered, want 1", n)
+	}
+}
+
 // TestAFullMemoryOfNoncesThrottles fills the memory: nothing is forgotten for it.
 func TestAFullMemoryOfNoncesThrottles(t *testing.T) {
 	t.Parallel()

@@ -26,13 +26,13 @@ var mandatoryACS3 = [...]struct{ header, name string }{
 
 // claimACS3 reads the Authorization header and the headers that it covers.
 func claimACS3(h http.Header) (claim, error) {
-	a, err := parseAuthorization(h.Get("Authorization"))
+	a, err := parseAuthorization(first(h, "Authorization"))
 	if err != nil {
 		return claim{}, err
 	}
 	c := claim{
 		accessKey: a.credential, headers: a.headers, signature: a.signature,
-		token: h.Get("X-Acs-Security-Token"),
+		token: first(h, "X-Acs-Security-Token"),
 	}
 	var have [len(mandatoryACS3)]string
 	for i, m := range mandatoryACS3 {
@@ -59,7 +59,7 @@ func claimACS3(h http.Header) (claim, error) {
 	if c.token != "" && !lists(a.headers, "x-acs-security-token") {
 		return c, incomplete("SignedHeaders lacks x-acs-security-token")
 	}
-	if id := h.Get("X-Acs-Accesskey-Id"); id != "" && id != c.accessKey {
+	if id := first(h, "X-Acs-Accesskey-Id"); id != "" && id != c.accessKey {
 		return c, incomplete("x-acs-accesskey-id differs from Credential")
 	}
 	return c, nil
@@ -198,6 +198,8 @@ func canonicalACS3(r *http.Request, p *params, headers, bodyHash string, plainNa
 // are known.
 func headerKey(name string) string {
 	switch name {
+	case "content-type":
+		return "Content-Type"
 	case "x-acs-action":
 		return "X-Acs-Action"
 	case "x-acs-content-sha256":
@@ -250,7 +252,7 @@ func checkDigest(given string, body []byte) error {
 }
 
 func (c *claim) verifyACS3(cred *identity.Credential, p *params, r *http.Request, body []byte) error {
-	bodyHash := strings.TrimSpace(r.Header.Get("X-Acs-Content-Sha256"))
+	bodyHash := strings.TrimSpace(first(r.Header, "X-Acs-Content-Sha256"))
 	if !c.batch { // whose body is compared once it is there
 		if err := checkDigest(bodyHash, body); err != nil {
 			return err

@@ -49,7 +49,7 @@ func (w *wire) routeBatch(x *dialect.Exchange, c *claim) error {
 
 // CheckBatch implements [dialect.Batcher].
 func (*wire) CheckBatch(x *dialect.Exchange) error {
-	return checkDigest(strings.TrimSpace(x.Request.Header.Get("X-Acs-Content-Sha256")), x.Body)
+	return checkDigest(strings.TrimSpace(first(x.Request.Header, "X-Acs-Content-Sha256")), x.Body)
 }
 
 // Item implements [dialect.Batcher]. Parameters are an object: strings stand for themselves, and

@@ -98,17 +98,22 @@ func decodeLowerHex(b []byte, s string) bool {
 	if len(s) != 2*len(b) {
 		return false
 	}
-	for i := range len(s) {
-		if c := s[i]; c >= 'A' && c <= 'F' {
-			return false
-		}
-	}
+	wrong := byte(0)
 	for i := range b {
-		hi, lo := hexDigit(s[2*i]), hexDigit(s[2*i+1])
-		if hi > 15 || lo > 15 {
-			return false
-		}
-		b[i] = hi<<4 | lo
+		hi, lo := lowerHexDigit(s[2*i]), lowerHexDigit(s[2*i+1])
+		wrong |= hi | lo
+		b[i] = hi<<4 | lo&15
 	}
-	return true
+	return wrong <= 15
+}
+
+// lowerHexDigit is above 15 for what is none.
+func lowerHexDigit(c byte) byte {
+	if d := c - '0'; d <= 9 {
+		return d
+	}
+	if d := c - 'a'; d <= 5 {
+		return d + 10
+	}
+	return 0xff
 }

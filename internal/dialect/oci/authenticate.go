@@ -105,7 +105,7 @@ func (d *Dialect) checkDate(r *http.Request) error {
 	if len(values) != 1 {
 		return incomplete("the request must have one " + name + " header")
 	}
-	date, err := http.ParseTime(values[0])
+	date, err := d.parseDate(values[0])
 	if err != nil {
 		return incomplete(name + " is not a date of HTTP, such as " + http.TimeFormat)
 	}
@@ -123,6 +123,24 @@ func (d *Dialect) checkDate(r *http.Request) error {
 		Hint: fmt.Sprintf("%s is %v %s the server's clock (%s), more than %v: set the client's clock",
 			name, off.Abs().Round(time.Second), side, now.UTC().Format(http.TimeFormat), maxSkew),
 	}
+}
+
+// dated is a date's text and what it means.
+type dated struct {
+	text string
+	at   time.Time
+}
+
+// parseDate reads a date of HTTP. Requests of the same second have the same one.
+func (d *Dialect) parseDate(text string) (time.Time, error) {
+	if last := d.lastDate.Load(); last != nil && last.text == text {
+		return last.at, nil
+	}
+	at, err := http.ParseTime(text)
+	if err == nil {
+		d.lastDate.Store(&dated{strings.Clone(text), at})
+	}
+	return at, err
 }
 
 // text is the message that Oracle's service gives for a date too far off.

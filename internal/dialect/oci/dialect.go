@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"claviger/internal/dialect"
@@ -47,6 +48,7 @@ type Dialect struct {
 	router  *router
 
 	settling *settling // nil: every change is settled when it is answered
+	lastDate atomic.Pointer[dated]
 }
 
 // New makes the dialect.

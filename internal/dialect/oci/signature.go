@@ -4,6 +4,7 @@ package oci
 
 import (
 	"fmt"
+	"net/textproto"
 	"strings"
 
 	"claviger/internal/keys"
@@ -117,4 +118,5 @@ func parseParameter(s string) (name, value, rest string, ok bool) {
 	return name, value, after, ok && after != ""
 }
 
-func trim(s string) string { return strings.Trim(s, " \t") }
+// trim takes the white space around s away; a header has no line breaks.
+func trim(s string) string { return textproto.TrimString(s) }
