@@ -49,8 +49,17 @@ func (a *alibaba) serve(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusBadRequest, "InvalidParameter", err)
 		return
 	}
-	v.RequestID = rand.Text()
+	v.RequestID = requestID()
+	w.Header().Set("x-acs-request-id", v.RequestID)
 	answer(w, v)
+}
+
+// requestID is a random UUID, as the cloud's are.
+func requestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	s := hex.EncodeToString(b[:])
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
 }
 
 // result is the answer of any of the calls.

@@ -175,12 +175,16 @@ func TestEveryByte(t *testing.T) {
 		w.mu.Lock()
 		raw := bytes.Clone(w.sent)
 		w.mu.Unlock()
-		handler := w.alibaba
+		handler, id := w.alibaba, "X-Acs-Request-Id"
 		if d == bench.OCI {
-			handler = w.oci
+			handler, id = w.oci, "Opc-Request-Id"
 		}
-		if status := replay(handler, raw); status != http.StatusOK {
-			t.Fatalf("%s: the request itself is answered %d", d, status)
+		answer := replay(handler, raw)
+		if answer.Code != http.StatusOK {
+			t.Fatalf("%s: the request itself is answered %d", d, answer.Code)
+		}
+		if len(answer.Header()[id]) != 1 || len(answer.Header()) != 2 { // and Content-Type
+			t.Errorf("%s: the answer's header is %v, without what Claviger's has", d, answer.Header())
 		}
 		changed := 0
 		for _, part := range signedParts(t, d, raw) {
@@ -189,7 +193,7 @@ func TestEveryByte(t *testing.T) {
 				if other[i] ^= 1; other[i] < ' ' || other[i] == 0x7f {
 					continue // net/http refuses it before
 				}
-				if status := replay(handler, other); status == http.StatusOK {
+				if replay(handler, other).Code == http.StatusOK {
 					t.Errorf("%s: with byte %d changed from %q to %q the request is still answered", d, i, raw[i], other[i])
 				}
 				changed++
@@ -201,20 +205,21 @@ func TestEveryByte(t *testing.T) {
 	}
 }
 
-// replay gives a handler a request and tells its status; 0 if it is no request any more.
-func replay(h http.Handler, raw []byte) int {
+// replay gives a handler a request, and its answer; status 0 if it is no request any more.
+func replay(h http.Handler, raw []byte) *httptest.ResponseRecorder {
+	none := &httptest.ResponseRecorder{}
 	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
 	if err != nil {
-		return 0
+		return none
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
-		return 0
+		return none
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	return w.Code
+	return w
 }
 
 // signedParts are the ranges of a request that its signature covers, and the signature itself but for

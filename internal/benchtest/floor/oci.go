@@ -4,9 +4,11 @@ package main
 
 import (
 	"crypto"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"hash/crc32"
@@ -57,6 +59,7 @@ func newOCI(s *settings, k *keys) (http.Handler, error) {
 				refuse(w, http.StatusBadRequest, "InvalidParameter", err)
 				return
 			}
+			w.Header().Set("opc-request-id", gatewayID(r.Header.Get("opc-request-id")))
 			answer(w, v)
 		})
 	}
@@ -116,6 +119,16 @@ func (o *oci) verify(r *http.Request, body []byte) error {
 	}
 	digest := sha256.Sum256([]byte(strings.Join(lines, "\n")))
 	return rsa.VerifyPKCS1v15(o.public, crypto.SHA256, digest[:], signature)
+}
+
+// gatewayID is a client's own request id with the two segments that Oracle's gateways put after it.
+func gatewayID(own string) string {
+	if own != "" {
+		own += "/"
+	}
+	var b [32]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return own + strings.ToUpper(hex.EncodeToString(b[:16])+"/"+hex.EncodeToString(b[16:]))
 }
 
 // request is the body of any of the calls. What is base64 in it is decoded with it.
