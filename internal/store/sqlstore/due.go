@@ -32,7 +32,7 @@ func schedules() []schedule {
 		{store.DropVault, "SELECT delete_at, id, revision FROM vaults" + restoring},
 		{store.DropKey, "SELECT delete_at, id, revision FROM keys" + restoring},
 		{store.ExpireMaterial, `SELECT material_expires_at, id, revision FROM keys
-			WHERE state IN ('ENABLED', 'DISABLED', 'PENDING_DELETION') AND state_before <> 'PENDING_IMPORT'
+			WHERE (state = 'ENABLED' OR state = 'DISABLED' OR state = 'PENDING_DELETION') AND state_before <> 'PENDING_IMPORT'
 			AND material_expires_at IS NOT NULL AND material_expires_at <= $1 ORDER BY material_expires_at, id LIMIT $2`},
 		{store.RotateKey, `SELECT k.rotation_next, k.id, k.revision FROM keys k JOIN vaults v ON v.id = k.vault
 			WHERE k.state = 'ENABLED' AND k.rotation_next IS NOT NULL AND k.rotation_next <= $1 AND v.state = 'ACTIVE'

@@ -5,6 +5,7 @@ package sqlstore
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 	"regexp"
 	"strings"
 	"sync"
@@ -122,6 +123,54 @@ func explain(t *testing.T, all []string) {
 	if asked < 40 {
 		t.Errorf("only %d queries were looked at", asked)
 	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWritesMakeNoTables looks at the program of each statement that writes a record: a list of three
+// values or more in a constraint or in an index's condition is a table that SQLite makes for each row.
+func TestWritesMakeNoTables(t *testing.T) {
+	t.Parallel()
+	s := openTest(t, Options{Memory: true})
+	session, err := s.views.take(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	for _, table := range []*table{
+		tenantTable, compartmentTable, vaultTable, replicaTable, keyTable, versionTable, aliasTable, grantTable, principalTable,
+		bindingTable, credentialTable, workTable, kekTable, settingTable, externalIDTable, tokenTable, nonceTable,
+	} {
+		for _, text := range []string{table.insert, table.update, table.upsert} {
+			if text == "" {
+				continue
+			}
+			asked++
+			args := make([]any, strings.Count(text, "$"))
+			rows, err := session.conn.QueryContext(t.Context(), "EXPLAIN "+text, args...)
+			if err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+			for rows.Next() {
+				var op string
+				var other any
+				if err := rows.Scan(&other, &op, &other, &other, &other, &other, &other, &other); err != nil {
+					t.Fatal(err)
+				}
+				if op == "OpenEphemeral" {
+					t.Errorf("%s\nmakes a table", text)
+				}
+			}
+			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if asked < 25 {
+		t.Errorf("only %d statements were looked at", asked)
+	}
+	s.views.put(session, true)
 	if err := s.Close(); err != nil {
 		t.Error(err)
 	}
