@@ -142,7 +142,7 @@ func TestWritesMakeNoTables(t *testing.T) {
 		tenantTable, compartmentTable, vaultTable, replicaTable, keyTable, versionTable, aliasTable, grantTable, principalTable,
 		bindingTable, credentialTable, workTable, kekTable, settingTable, externalIDTable, tokenTable, nonceTable,
 	} {
-		for _, text := range []string{table.insert, table.update, table.upsert} {
+		for _, text := range []string{table.insert, table.update, table.steady, table.upsert} {
 			if text == "" {
 				continue
 			}
@@ -164,6 +164,9 @@ func TestWritesMakeNoTables(t *testing.T) {
 			}
 			if err := errors.Join(rows.Err(), rows.Close()); err != nil {
 				t.Fatal(err)
+			}
+			if plan := planOf(t, s, text, args); strings.HasPrefix(text, "UPDATE") && !regexp.MustCompile(`USING (PRIMARY KEY|INDEX sqlite_autoindex_)`).MatchString(plan) {
+				t.Errorf("%s\nfinds its record by\n%s", text, plan)
 			}
 		}
 	}

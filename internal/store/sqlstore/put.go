@@ -196,6 +196,11 @@ func (t *tx) update(r *row) (err error) {
 // replace runs the update. Where a unique value that is taken would end the whole transaction,
 // a savepoint bears it.
 func (t *tx) replace(r *row, args []any) (int64, error) {
+	if r.steady != "" && !t.putsOff() {
+		if n, err := t.exec(r.steady, args...); err != nil || n > 0 {
+			return n, err
+		}
+	}
 	if !t.engine.abortsOnError() || !r.renamed || t.putsOff() {
 		return t.change(1, r.table.update, args...)
 	}

@@ -32,7 +32,7 @@ var (
 		key: columns("id"), fixed: columns("tenant vault region endpoint created_at"), mutable: columns("state delete_at"),
 	})
 	keyTable = define(table{
-		name: "keys", announced: keys.TypeKey, revised: true, stateful: true,
+		name: "keys", announced: keys.TypeKey, revised: true, stateful: true, lasting: columns("name"),
 		key:   columns("id"),
 		fixed: columns("tenant vault region spec usages origin protection hidden creator restored_from created_at"),
 		mutable: columns(`compartment name description state state_before delete_at

@@ -19,15 +19,17 @@ type table struct {
 	key       []string  // the columns of the identity
 	fixed     []string  // the columns that never change
 	mutable   []string
-	stateful  bool // has a lifecycle: a column state among the mutable ones
-	revised   bool // has a column revision, after all others
-	sealed    bool // has a column kek_generation among the mutable ones, which does not go back
-	renamed   bool // has unique values among the mutable columns
+	stateful  bool     // has a lifecycle: a column state among the mutable ones
+	revised   bool     // has a column revision, after all others
+	sealed    bool     // has a column kek_generation among the mutable ones, which does not go back
+	renamed   bool     // has unique values among the mutable columns
+	lasting   []string // mutable columns of indexes that every record is in, which hardly ever change
 
 	list   string // SELECT every column, to which conditions are added
 	load   string // by identity
 	insert string // does nothing when a unique value is taken
 	update string // mutable, revision; key, fixed, old revision, state where there is one
+	steady string // update for records whose lasting columns are as before: SQLite writes an index anew if a column of it is set, to whatever
 	upsert string // for records that may be replaced and have no revision
 	remove string // by identity, returning every column
 }
@@ -57,13 +59,24 @@ func define(t table) *table {
 	}
 	set := append(append([]string{}, t.mutable...), "revision")
 	where := append(append(append([]string{}, t.key...), t.fixed...), "revision")
-	t.update = fmt.Sprintf("UPDATE %s SET %s WHERE %s",
-		t.name, equal(set, 1, ", "), equal(where, 1+len(set), " AND "))
+	condition := equal(where, 1+len(set), " AND ")
 	if t.sealed {
-		t.update += fmt.Sprintf(" AND kek_generation <= $%d", 1+slices.Index(set, "kek_generation"))
+		condition += fmt.Sprintf(" AND kek_generation <= $%d", 1+slices.Index(set, "kek_generation"))
 	}
 	if t.stateful { // what is erased stays erased
-		t.update += fmt.Sprintf(" AND (state <> 'DELETED' OR $%d = 'DELETED')", 1+len(set)+len(where))
+		condition += fmt.Sprintf(" AND (state <> 'DELETED' OR $%d = 'DELETED')", 1+len(set)+len(where))
+	}
+	t.update = fmt.Sprintf("UPDATE %s SET %s WHERE %s", t.name, equal(set, 1, ", "), condition)
+	if len(t.lasting) > 0 {
+		var moved []string
+		for i, c := range set {
+			if term := equal([]string{c}, 1+i, ""); slices.Contains(t.lasting, c) {
+				condition += " AND " + term
+			} else {
+				moved = append(moved, term)
+			}
+		}
+		t.steady = fmt.Sprintf("UPDATE %s SET %s WHERE %s", t.name, strings.Join(moved, ", "), condition)
 	}
 	return &t
 }
