@@ -10,6 +10,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -36,9 +37,12 @@ func main() {
 	}
 }
 
-// dataPath are the packages that a data call goes through.
+// dataPath are the packages that a data call goes through, and the one that a mutation does.
 func dataPath() []string {
-	return []string{"internal/dialect/oci", "internal/dialect/alibaba", "internal/engine", "internal/audit", "internal/kms", "internal/server"}
+	return []string{
+		"internal/dialect/oci", "internal/dialect/alibaba", "internal/engine", "internal/audit", "internal/kms", "internal/server",
+		"internal/store/sqlstore",
+	}
 }
 
 // settings are the flags.
@@ -165,6 +169,11 @@ func inTurn(ctx context.Context, s settings, base, head *side, talk io.Writer) e
 	}
 	if ran == 0 {
 		return errors.New("there is no package that both have")
+	}
+	for _, side := range order {
+		if out, err := os.ReadFile(side.out); err != nil || !bytes.Contains(out, []byte("Benchmark")) {
+			return errors.Join(fmt.Errorf("no benchmark of %s is called like %q", side.name, s.bench), err)
+		}
 	}
 	return nil
 }

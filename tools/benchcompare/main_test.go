@@ -96,4 +96,8 @@ func TestCompare(t *testing.T) {
 	if err := run(t.Context(), []string{"-base", "nothing"}, &bytes.Buffer{}, &bytes.Buffer{}); err == nil {
 		t.Error("a commit that is not there was compared")
 	}
+	err = run(t.Context(), []string{"-base", "main", "-bench", "Other", "-count", "1", "-time", "1x", "p"}, &bytes.Buffer{}, &bytes.Buffer{})
+	if err == nil || !strings.Contains(err.Error(), `no benchmark of base is called like "Other"`) {
+		t.Errorf("where no benchmark is called so: %v", err)
+	}
 }
