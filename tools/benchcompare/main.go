@@ -170,7 +170,7 @@ func inTurn(ctx context.Context, s settings, base, head *side, talk io.Writer) e
 	if ran == 0 {
 		return errors.New("there is no package that both have")
 	}
-	for _, side := range order {
+	for _, side := range []*side{base, head} {
 		if out, err := os.ReadFile(side.out); err != nil || !bytes.Contains(out, []byte("Benchmark")) {
 			return errors.Join(fmt.Errorf("no benchmark of %s is called like %q", side.name, s.bench), err)
 		}
