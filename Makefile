@@ -144,7 +144,7 @@ bench-start: build ## start to first answer, memory and size (ROUNDS=7)
 	@CGO_ENABLED=0 GOFIPS140=$(FIPS) go build -trimpath -ldflags='-s -w' -o .cache/bin/claviger-stripped ./cmd/claviger
 	.cache/bin/measure -start -stripped .cache/bin/claviger-stripped -rounds $(strip $(ROUNDS))
 
-bench-compare: ## benchmarks of the data path at BASE=<commit> and here, in turn, with benchstat (BENCH=. COUNT=10 HEAD=)
+bench-compare: ## benchmarks of the data path and the store at BASE=<commit> and here, in turn, with benchstat (BENCH=. COUNT=10 HEAD=)
 	@go build -C tools -o $(CURDIR)/.cache/bin/benchcompare ./benchcompare
 	.cache/bin/benchcompare -base '$(strip $(BASE))' -head '$(strip $(HEAD))' -bench '$(strip $(BENCH))' -count $(if $(filter file,$(origin COUNT)),10,$(strip $(COUNT)))
 
