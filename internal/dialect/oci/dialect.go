@@ -48,7 +48,7 @@ type Dialect struct {
 	router  *router
 
 	settling *settling // nil: every change is settled when it is answered
-	lastDate atomic.Pointer[dated]
+	lastDate atomic.Pointer[dated] // see parseDate
 }
 
 // New makes the dialect.

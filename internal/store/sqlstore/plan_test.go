@@ -153,6 +153,12 @@ func TestWritesMakeNoTables(t *testing.T) {
 			}
 		}
 	}
+	writes := func(text string) int {
+		return strings.Count(explained(t, s, "EXPLAIN "+text, make([]any, strings.Count(text, "$"))), " OpenWrite ")
+	}
+	if all, steady := writes(keyTable.update), writes(keyTable.steady); steady != all-2 {
+		t.Errorf("a key's update opens %d tables and indexes to write, and %d where its name stays: want two less", all, steady)
+	}
 	if asked < 25 {
 		t.Errorf("only %d statements were looked at", asked)
 	}

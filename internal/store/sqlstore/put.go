@@ -193,7 +193,7 @@ func (t *tx) update(r *row) (err error) {
 	return nil
 }
 
-// replace runs the update. Where a unique value that is taken would end the whole transaction,
+// replace runs the update, first as if the lasting columns stayed. Where a unique value that is taken would end the whole transaction,
 // a savepoint bears it.
 func (t *tx) replace(r *row, args []any) (int64, error) {
 	if r.steady != "" && !t.putsOff() {
