@@ -47,7 +47,7 @@ type Dialect struct {
 	profile *keys.Profile
 	router  *router
 
-	settling *settling // nil: every change is settled when it is answered
+	settling *settling             // nil: every change is settled when it is answered
 	lastDate atomic.Pointer[dated] // see parseDate
 }
 
