@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -32,7 +33,7 @@ import (
 
 type devCmd struct {
 	Data         string   `help:"Keep everything in this directory: ids, credentials, the clock. Default: in memory." placeholder:"DIR"`
-	Listen       string   `help:"Address of the APIs. Each vault gets one of the ports after it; port 0 lets the system pick all." default:"127.0.0.1:7443" placeholder:"ADDR"`
+	Listen       string   `help:"Address of the APIs. Each vault gets one of the ports after it; with port 0 all are picked among free ones." default:"127.0.0.1:7443" placeholder:"ADDR"`
 	ReadyFile    string   `help:"Write addresses and credentials here once every listener accepts." placeholder:"FILE"`
 	Seed         string   `help:"Begin with the tenants, credentials and keys of this file." placeholder:"FILE"`
 	Limits       string   `help:"Throttle as the clouds do, or not: cloud, off." enum:"cloud,off" default:"off" placeholder:"MODE"`
@@ -52,6 +53,12 @@ const (
 	stateFile     = "dev.json"
 	firstFile     = "first-state.db"
 	apiKeyFile    = "oci_api_key.pem" //nolint:gosec // a file's name
+
+	// Vaults get these ports where the listener's is any. A vault keeps its port while the server is
+	// down, so it must not be one that the system gives to connections: those begin with 32768 on Linux
+	// (ip_local_port_range), and later elsewhere.
+	devAnyFirst = 20_000
+	devAnyLast  = 31_999
 )
 
 // devServer is one run of dev.
@@ -274,9 +281,10 @@ func (d *devServer) settings(srv *server.Server) settings {
 		guard = dialect.GuardConfig{Failures: bounds.FailedVerifications, Unverified: bounds.UnverifiedMiB << 20}
 	}
 	host, port, _ := net.SplitHostPort(d.Listen) // it was split before
-	first, last := 0, 0
+	first, last := devAnyFirst, devAnyLast
+	next := anyVaultPort()
 	if n, _ := strconv.Atoi(port); n != 0 {
-		first, last = n+1, min(n+devVaultPorts, 65535)
+		first, last, next = n+1, min(n+devVaultPorts, 65535), n+1
 	}
 	return settings{
 		mode:       "dev",
@@ -291,8 +299,16 @@ func (d *devServer) settings(srv *server.Server) settings {
 		guard:  guard,
 		pairs:  map[keys.Spec]int{keys.RSA2048: 2, keys.RSA3072: 1, keys.RSA4096: 1}, // a test does not pay for more than it uses
 		backup: kms.BackupConfig{Software: version()},
-		vaults: server.NewPorts(srv, host, first, last, d.front.Scheme()+"://"+bracketed(d.host)),
+		vaults: server.NewPorts(srv, host, first, last, next, d.front.Scheme()+"://"+bracketed(d.host)),
 	}
+}
+
+// anyVaultPort draws where to look for the first vault's port, so that servers that are started side
+// by side look at different ones.
+func anyVaultPort() int {
+	var b [2]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return devAnyFirst + int(binary.BigEndian.Uint16(b[:]))%(devAnyLast-devAnyFirst+1)
 }
 
 // openStorage lets backups to any bucket work, in a directory beside the data.

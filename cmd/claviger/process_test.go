@@ -103,7 +103,7 @@ func overlay(t *testing.T, dir string, mutants []mutant) string {
 type launch struct {
 	binary string
 	data   string   // --data; "" keeps everything in memory
-	listen string   // --listen; "" picks a port
+	listen string   // --listen; "" picks ports
 	under  []string // a command that runs the server, such as strace with its flags
 }
 

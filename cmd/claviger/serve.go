@@ -236,7 +236,7 @@ func serveVaults(cfg *config.Config, srv *server.Server) (server.Vaults, error) 
 		if err != nil {
 			return nil, err
 		}
-		return server.NewPorts(srv, cfg.Vaults.Listen, first, last, cfg.Vaults.Advertise), nil
+		return server.NewPorts(srv, cfg.Vaults.Listen, first, last, first, cfg.Vaults.Advertise), nil
 	case "hosts":
 		return server.NewHosts(cfg.Vaults.Template, config.HostMark), nil
 	}

@@ -10,10 +10,11 @@ import (
 )
 
 // Ports below those that Linux gives to whoever asks for any (ip_local_port_range begins with
-// 32768): no connection takes one of them by chance while its server is down.
+// 32768), and below those of vaults where claviger dev picks ports: nobody takes one of them by chance
+// while its server is down.
 const (
 	lowest  = 10_000
-	highest = 32_000
+	highest = 20_000
 )
 
 // Row finds n ports in a row that are free on 127.0.0.1, and answers the first. On Linux they stay

@@ -37,7 +37,7 @@ type Vaults interface {
 type Ports struct {
 	server      *Server
 	host        string
-	first, last int    // 0, 0: the system picks
+	first, last int
 	advertise   string // scheme and host
 
 	mu   sync.Mutex
@@ -45,10 +45,10 @@ type Ports struct {
 	next int               // guarded by mu; where the search begins
 }
 
-// NewPorts makes endpoints of ports from first to last, bound to host; with first 0 the system
-// picks any. Advertise is scheme and host of their URLs; "" makes it of the bound address.
-func NewPorts(s *Server, host string, first, last int, advertise string) *Ports {
-	return &Ports{server: s, host: host, first: first, last: last, advertise: advertise, held: map[int]*Endpoint{}, next: first}
+// NewPorts makes endpoints of ports from first to last, bound to host; next, one of them, is the first
+// to be tried. Advertise is scheme and host of their URLs; "" makes it of the bound address.
+func NewPorts(s *Server, host string, first, last, next int, advertise string) *Ports {
+	return &Ports{server: s, host: host, first: first, last: last, advertise: advertise, held: map[int]*Endpoint{}, next: next}
 }
 
 // Reserve binds the next free port. Ports of other processes are passed over.
@@ -60,9 +60,6 @@ func (p *Ports) Reserve(string) (string, error) {
 
 // reserve is Reserve with mu held.
 func (p *Ports) reserve() (string, error) {
-	if p.first == 0 {
-		return p.bind(0)
-	}
 	for range p.last - p.first + 1 {
 		port := p.next
 		if p.next++; p.next > p.last {
@@ -85,20 +82,12 @@ func (p *Ports) Claim(_, had string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	port, err := strconv.Atoi(had)
-	if err == nil && p.gives(port) && p.held[port] == nil {
+	if err == nil && port >= p.first && port <= p.last && p.held[port] == nil {
 		if endpoint, err := p.bind(port); err == nil {
 			return endpoint, nil
 		}
 	}
 	return p.reserve()
-}
-
-// gives reports whether a port is one that Reserve may give.
-func (p *Ports) gives(port int) bool {
-	if p.first == 0 {
-		return port > 0 && port <= 65535
-	}
-	return port >= p.first && port <= p.last
 }
 
 // bind takes a port; mu is held.
