@@ -98,6 +98,7 @@ func (s *Server) bind(address string, plain bool) (*Endpoint, error) {
 	if s.opts.Connections > 0 {
 		ln = limit(ln, s.opts, &s.refused)
 	}
+	ln = lazyListener{Listener: ln, slack: s.opts.slack()}
 	e := &Endpoint{server: s, ln: ln, plain: plain || s.opts.TLS == nil}
 	s.endpoints[e] = struct{}{}
 	return e, nil
