@@ -45,6 +45,7 @@ type settings struct {
 	rates      map[string]float64
 	guard      dialect.GuardConfig
 	pairs      map[keys.Spec]int // RSA key pairs that are kept ready
+	lend       func() func()     // a processor, while two make pairs; nil: none
 	consistent oci.Consistency   // what OCI clients see of changes
 	chance     uint64            // what is drawn for it
 	xmlRoot    alibaba.XMLRoot
@@ -80,7 +81,7 @@ type node struct {
 func newNode(ctx context.Context, set settings) (*node, error) {
 	n := &node{settings: set, vaults: newVaultEndpoints(set.vaults)}
 	n.metrics = server.NewMetrics(version())
-	n.pool = engine.NewPool(rand.Reader, set.pairs)
+	n.pool = engine.NewPool(rand.Reader, set.pairs, set.lend)
 	regions, ociNames, alibabaNames := n.regionNames()
 	var err error
 	n.service, err = kms.Open(ctx, kms.Config{

@@ -53,7 +53,7 @@ func (c *serveCmd) Run(a *app) (err error) {
 		}
 	}
 
-	n, err := openServe(a.ctx, c.Config, cfg, log, undo)
+	n, err := a.openServe(c.Config, cfg, log, undo)
 	if err != nil {
 		return stopped(a.ctx, err)
 	}
@@ -114,7 +114,7 @@ func (n *node) prune(events *audit.Log, retention time.Duration) {
 }
 
 // openServe opens all that cfg names and creates none of it.
-func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.Logger, undo *cleanup) (*node, error) {
+func (a *app) openServe(path string, cfg *config.Config, log *slog.Logger, undo *cleanup) (*node, error) {
 	token, err := readToken(cfg.Admin.TokenFile)
 	if err == nil && token == "" {
 		err = fmt.Errorf("%s is empty", cfg.Admin.TokenFile)
@@ -131,7 +131,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 	rates, quotas := limits(cfg.Limits.Mode, cfg.Limits.Rates)
 	set := settings{
 		mode: "serve", fleet: fleetOf(cfg), regions: cfg.Regions, hsm: kms.HSMPolicy(cfg.HSMKeys), tombstones: cfg.Tombstones.Std(), work: cfg.WorkRequests.Std(),
-		patience: patience(cfg.Server), pairs: map[keys.Spec]int{keys.RSA2048: 48, keys.RSA3072: 2, keys.RSA4096: 2},
+		patience: patience(cfg.Server), pairs: map[keys.Spec]int{keys.RSA2048: 48, keys.RSA3072: 2, keys.RSA4096: 2}, lend: processorLender(a.env),
 		quotas: quotas, rates: rates, guard: guardOf(cfg), consistent: oci.Consistency(cfg.OCI.Consistency), chance: cfg.OCI.ConsistencySeed,
 		xmlRoot: xmlRoot(cfg.Alibaba.XMLRoot), nonces: cfg.Alibaba.NonceCapacity, strict: cfg.Alibaba.Nonces == "strict", token: token, log: log,
 	}
@@ -149,7 +149,7 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		return nil, err
 	}
 	undo.add(set.seal.Close)
-	if set.store, err = openStore(ctx, cfg, false, log); err != nil {
+	if set.store, err = openStore(a.ctx, cfg, false, log); err != nil {
 		return nil, suggestInit(path, err)
 	}
 	undo.add(set.store.Close)
@@ -168,12 +168,12 @@ func openServe(ctx context.Context, path string, cfg *config.Config, log *slog.L
 		return nil, err
 	}
 	set.backup.Store = storeFiles(cfg.Backup.Dir)
-	n, err := newNode(ctx, set)
+	n, err := newNode(a.ctx, set)
 	if err != nil {
 		return nil, err
 	}
 	undo.add(n.close)
-	return n, n.openVaults(ctx)
+	return n, n.openVaults(a.ctx)
 }
 
 // patience is how long a request waits for the work that it asks for: well within the time that

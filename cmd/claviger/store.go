@@ -41,7 +41,7 @@ func openService(ctx context.Context, path string, cfg *config.Config, log *slog
 		return nil, err
 	}
 	undo.add(events.Close)
-	pool := engine.NewPool(rand.Reader, nil)
+	pool := engine.NewPool(rand.Reader, nil, nil)
 	undo.add(func() error { pool.Close(); return nil })
 	var regions []keys.Region
 	for _, r := range cfg.Regions {

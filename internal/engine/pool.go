@@ -18,6 +18,7 @@ import (
 // a large stock is more than half used up a second one helps, so that it lasts.
 type Pool struct {
 	rand     io.Reader
+	lend     func() (back func())
 	generate func(io.Reader, keys.Spec) (Material, error)
 	target   map[keys.Spec]int // how many to keep ready
 	stop     chan struct{}     // closed by Close
@@ -35,9 +36,16 @@ type Pool struct {
 
 // NewPool makes an idle pool that will keep target[spec] pairs of each spec ready. A spec
 // is filled after it was first asked for, or after Start; until then the pool costs nothing.
-func NewPool(rand io.Reader, target map[keys.Spec]int) *Pool {
+//
+// The helper is lent a processor, if lend is given: lend is called before it begins, and what lend answered
+// when it is done.
+func NewPool(rand io.Reader, target map[keys.Spec]int, lend func() (back func())) *Pool {
+	if lend == nil {
+		lend = func() func() { return func() {} }
+	}
 	return &Pool{
 		rand:     rand,
+		lend:     lend,
 		generate: Generate,
 		target:   maps.Clone(target),
 		stop:     make(chan struct{}),
@@ -118,6 +126,7 @@ const largeStock = 16
 
 // help fills one spec, beside fill, until half of its stock is there again.
 func (p *Pool) help(spec keys.Spec) {
+	defer p.lend()()
 	for p.wantsHelp(spec) {
 		m, err := p.generate(p.rand, spec)
 		if err != nil {

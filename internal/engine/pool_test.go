@@ -9,6 +9,7 @@ import (
 	"io"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -57,7 +58,7 @@ func (m *maker) set(f func()) {
 }
 
 func testPool(m *maker, target map[keys.Spec]int) *Pool {
-	p := NewPool(rand.Reader, target)
+	p := NewPool(rand.Reader, target, nil)
 	p.generate = m.generate
 	return p
 }
@@ -229,7 +230,7 @@ func TestPoolErrors(t *testing.T) {
 
 func TestPoolRealPair(t *testing.T) {
 	t.Parallel()
-	p := NewPool(rand.Reader, map[keys.Spec]int{keys.RSA2048: 1})
+	p := NewPool(rand.Reader, map[keys.Spec]int{keys.RSA2048: 1}, nil)
 	defer p.Close()
 	for range 2 {
 		m, err := p.Generate(t.Context(), keys.RSA2048)
@@ -252,7 +253,11 @@ func TestPoolHelper(t *testing.T) {
 		t.Skip("one processor: nobody helps")
 	}
 	const target = largeStock
-	p := NewPool(rand.Reader, map[keys.Spec]int{keys.RSA2048: target})
+	var lent, back atomic.Int64
+	p := NewPool(rand.Reader, map[keys.Spec]int{keys.RSA2048: target}, func() func() {
+		lent.Add(1)
+		return func() { back.Add(1) }
+	})
 	var mu sync.Mutex
 	waiting, running, most := false, 0, 0
 	both := make(chan struct{})
@@ -293,6 +298,9 @@ func TestPoolHelper(t *testing.T) {
 	p.Close()
 	if most != 2 {
 		t.Errorf("%d generated at once, want 2", most)
+	}
+	if l, b := lent.Load(), back.Load(); l == 0 || l != b {
+		t.Errorf("a processor was lent %d times and given back %d times", l, b)
 	}
 }
 

@@ -90,7 +90,7 @@ func (f *faulty) Read(p []byte) (int, error) {
 func TestARotationThatFails(t *testing.T) {
 	t.Parallel()
 	source := &faulty{}
-	w := kmstest.New(t, kmstest.With(func(c *kms.Config) { c.Pool = engine.NewPool(source, nil) }))
+	w := kmstest.New(t, kmstest.With(func(c *kms.Config) { c.Pool = engine.NewPool(source, nil, nil) }))
 	k := newAES(t, w)
 	start := w.Now().Truncate(keys.Day)
 	must(t, w, func(c *kms.Call) error {

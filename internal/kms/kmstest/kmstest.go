@@ -148,7 +148,7 @@ func New(t testing.TB, opts ...Option) *World {
 	if err != nil {
 		t.Fatalf("make seal: %v", err)
 	}
-	pool := engine.NewPool(rand.Reader, nil)
+	pool := engine.NewPool(rand.Reader, nil, nil)
 	pool.Add(keys.RSA4096, engine.Material{Private: secret.Copy(rsa4096), Public: rsa4096Public()})
 	w.Config = kms.Config{
 		Store: w.Store, Seal: root, Audit: w.Audit, Pool: pool, Rand: rand.Reader, Wall: w.Clock.Now,
