@@ -100,7 +100,7 @@ func TestDeadlines(t *testing.T) {
 			t.Helper()
 			done := make(chan error, 1)
 			go func() { done <- d.waits(c) }()
-			time.Sleep(after)
+			time.Sleep(after) //nolint:forbidigo // in the bubble: its clock goes on
 			must(t, d.moves(far))
 			must(t, <-done)
 		}
@@ -136,7 +136,7 @@ func TestDeadlines(t *testing.T) {
 		})
 		run("Broken off", func(t *testing.T, c *lazy, _ *asking, far net.Conn) {
 			go func() {
-				time.Sleep(minute)
+				time.Sleep(minute) //nolint:forbidigo // in the bubble: its clock goes on
 				_ = d.set(c, time.Unix(1, 0))
 			}()
 			ends(t, c, minute, minute)
@@ -155,7 +155,7 @@ func TestDeadlines(t *testing.T) {
 		run("Sooner while it waits", func(t *testing.T, c *lazy, _ *asking, _ net.Conn) {
 			must(t, d.set(c, time.Now().Add(time.Hour)))
 			go func() {
-				time.Sleep(minute)
+				time.Sleep(minute) //nolint:forbidigo // in the bubble: its clock goes on
 				_ = d.set(c, time.Now().Add(minute))
 			}()
 			ends(t, c, 2*minute, 2*minute)
