@@ -310,7 +310,8 @@ type Log struct {
 	Format string `toml:"format"`
 }
 
-// Server bounds what a connection may take.
+// Server bounds what a connection may take. The first four timeouts end up to a sixteenth of the
+// shortest of them late.
 type Server struct {
 	ReadHeaderTimeout Duration `toml:"read_header_timeout"` // default "10s"
 	ReadTimeout       Duration `toml:"read_timeout"`        // of a whole request; default "30s"
