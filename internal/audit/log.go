@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"time"
 
@@ -78,8 +79,9 @@ type disk interface {
 // Log writes events into hash-chained segment files. See the package comment for its promises
 // and the format. It is a [Recorder].
 //
-// A caller chains its record under the lock and adds it to the pending ones. The first of them writes
-// once nobody else does, for all who have joined by then, and they wait. Syncs are shared likewise.
+// A caller chains its record under the lock, adds it to the pending ones, and gives way once. The first of
+// them that goes on writes once nobody else does, for all who have joined by then, and they wait. Syncs are
+// shared likewise.
 type Log struct {
 	dir     string
 	opts    Options
@@ -226,25 +228,20 @@ func (l *Log) append(kind string, b []byte, durable bool) (uint64, []byte, error
 	epoch := l.epoch
 	line, b := l.head.seal(kind, b)
 	l.pending = append(l.pending, line...)
-	seq := l.head.Sequence
-	if t := l.next; t != nil {
-		done := t.wait()
-		l.mu.Unlock()
-		<-done
-		if t.err != nil || !durable {
-			return seq, b, t.err
-		}
-		l.mu.Lock()
-	} else if err := l.lead(seq, epoch); err != nil {
-		l.mu.Unlock()
-		return 0, b, err
-	}
-	var err error
-	if durable {
-		err = l.awaitSynced(seq, epoch)
-	}
+	seq, t := l.head.Sequence, l.join()
 	l.mu.Unlock()
-	return seq, b, err
+	runtime.Gosched() // calls that are about to add lines do it now, and one write has them all
+	if !t.over.Load() {
+		l.mu.Lock()
+		l.finish(t, seq, epoch)
+		l.mu.Unlock()
+	}
+	if t.err != nil || !durable {
+		return seq, b, t.err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return seq, b, l.awaitSynced(seq, epoch)
 }
 
 // takes is nil while the log takes events. It is called with mu held.

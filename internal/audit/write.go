@@ -5,6 +5,7 @@ package audit
 import (
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,40 +13,52 @@ import (
 
 // turn is one write of pending lines, for the calls whose lines they are.
 type turn struct {
+	led  bool          // one of the calls writes, or waits to
 	done chan struct{} // closed when it is over; nil until somebody waits for it
-	over bool
-	err  error // fixed before done is closed
-}
-
-// wait is for who takes part and does not write.
-func (t *turn) wait() <-chan struct{} {
-	if t.done == nil {
-		t.done = make(chan struct{})
-	}
-	return t.done
+	over atomic.Bool
+	err  error // fixed before over is set
 }
 
 // end lets those who wait go. The first call counts.
 func (t *turn) end(err error) {
-	if t.over {
+	if t.over.Load() {
 		return
 	}
-	t.over, t.err = true, err
+	t.err = err
+	t.over.Store(true)
 	if t.done != nil {
 		close(t.done)
 	}
 }
 
-// lead writes line seq, which no turn had yet, and all lines that join it until the write begins.
-func (l *Log) lead(seq, epoch uint64) error {
-	t := &turn{}
-	l.next = t
-	err := l.awaitWritten(seq, epoch)
-	if l.next == t {
-		l.next = nil
+// join is the turn in which what is pending will be written.
+func (l *Log) join() *turn {
+	if l.next == nil {
+		l.next = &turn{}
 	}
-	t.end(err)
-	return err
+	return l.next
+}
+
+// finish returns when the turn of line seq is over. The first call of a turn writes it, and all lines that
+// join it until the write begins; the others wait.
+func (l *Log) finish(t *turn, seq, epoch uint64) {
+	switch {
+	case t.over.Load():
+	case t.led:
+		if t.done == nil {
+			t.done = make(chan struct{})
+		}
+		l.mu.Unlock()
+		<-t.done
+		l.mu.Lock()
+	default:
+		t.led = true
+		err := l.awaitWritten(seq, epoch)
+		if l.next == t {
+			l.next = nil
+		}
+		t.end(err)
+	}
 }
 
 // awaitWritten waits until the operating system has line seq, and writes it if nobody else does.

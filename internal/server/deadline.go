@@ -24,13 +24,14 @@ func (l lazyListener) Accept() (net.Conn, error) {
 }
 
 // lazy is a connection that asks the poller for a deadline only when something is about to wait for
-// it. net/http sets seven for each request, of which most are replaced before anything waits.
+// it, and looks for a hangup only after a while. net/http sets seven for each request, of which most are replaced before anything waits.
 //
 // What waits is ended up to slack later than asked, so that one deadline of the poller does for many
 // requests. A deadline that is set while something waits, or that is long ago, works at once.
 type lazy struct {
 	net.Conn
 	reads, writes deadline
+	rest          rest
 }
 
 // longAgo is when nothing waits any more: a deadline before it is there to break something off.
@@ -65,6 +66,7 @@ func (o Options) slack() time.Duration {
 }
 
 func (c *lazy) Read(p []byte) (int, error) {
+	c.rest.wait()
 	if err := c.reads.begin(); err != nil {
 		return 0, err
 	}
@@ -74,6 +76,7 @@ func (c *lazy) Read(p []byte) (int, error) {
 }
 
 func (c *lazy) Write(p []byte) (int, error) {
+	c.rest.atWork.Store(false)
 	if err := c.writes.begin(); err != nil {
 		return 0, err
 	}
@@ -82,11 +85,16 @@ func (c *lazy) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *lazy) SetReadDeadline(t time.Time) error  { return c.reads.want(t) }
+func (c *lazy) SetReadDeadline(t time.Time) error {
+	err := c.reads.want(t)
+	c.rest.end()
+	return err
+}
+
 func (c *lazy) SetWriteDeadline(t time.Time) error { return c.writes.want(t) }
 
 func (c *lazy) SetDeadline(t time.Time) error {
-	if err := c.reads.want(t); err != nil {
+	if err := c.SetReadDeadline(t); err != nil {
 		return err
 	}
 	return c.writes.want(t)

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// patience is how long a request is at work before it is looked whether its client hangs up.
+const patience = 50 * time.Millisecond
+
+// rest holds back the read with which net/http looks for a hangup from the end of a request on. Most requests
+// are answered long before one comes, and the read is a system call that finds nothing.
+type rest struct {
+	atWork atomic.Bool // the request is read and its answer not begun: who reads looks for a hangup
+
+	mu      sync.Mutex
+	waiting bool          // guarded by mu; somebody receives from wake
+	wake    chan struct{} // made with timer
+	timer   *time.Timer   // made by the first wait
+}
+
+// wait is called before a read. It returns at once, or when end was called, or after a while.
+func (r *rest) wait() {
+	if !r.atWork.Load() {
+		return
+	}
+	r.mu.Lock()
+	if !r.atWork.Load() {
+		r.mu.Unlock()
+		return
+	}
+	if r.timer == nil {
+		r.wake = make(chan struct{}, 1)
+		r.timer = time.AfterFunc(patience, r.over)
+	} else {
+		r.timer.Reset(patience)
+	}
+	r.waiting = true
+	r.mu.Unlock()
+	<-r.wake
+	r.timer.Stop()
+}
+
+// over lets the read that waits go on.
+func (r *rest) over() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.waiting {
+		r.waiting = false
+		r.wake <- struct{}{}
+	}
+}
+
+// end is called with each deadline for reads: net/http sets one to break the read off.
+func (r *rest) end() {
+	r.atWork.Store(false)
+	r.over()
+}
+
+// requestBody tells its connection when the request is read.
+type requestBody struct {
+	io.ReadCloser
+	of *rest
+}
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) { // any other error leaves something to read
+		b.of.atWork.Store(true)
+	}
+	return n, err
+}
+
+// connKey is the key of a connection in the contexts of its requests.
+type connKey struct{}
+
+// withConn is for [http.Server.ConnContext].
+func withConn(ctx context.Context, c net.Conn) context.Context {
+	if t, ok := c.(*tls.Conn); ok {
+		c = t.NetConn()
+	}
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// patient has the connection know when a request is read.
+func patient(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c, ok := r.Context().Value(connKey{}).(*lazy); ok {
+			if r.Body == http.NoBody {
+				c.rest.atWork.Store(true)
+			} else {
+				r.Body = &requestBody{r.Body, &c.rest}
+			}
+		}
+		h.ServeHTTP(w, r)
+	})
+}
