@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -20,22 +19,16 @@ const patience = 50 * time.Millisecond
 // rest holds back the read with which net/http looks for a hangup from the end of a request on. Most requests
 // are answered long before one comes, and the read is a system call that finds nothing.
 type rest struct {
-	atWork atomic.Bool // the request is read and its answer not begun: who reads looks for a hangup
-
-	mu      sync.Mutex
-	waiting bool          // guarded by mu; somebody receives from wake
+	atWork  atomic.Bool   // the request is read and its answer not begun: who reads looks for a hangup
+	waiting atomic.Bool   // somebody receives from wake; who clears it sends
 	wake    chan struct{} // made with timer
 	timer   *time.Timer   // made by the first wait
 }
 
-// wait is called before a read. It returns at once, or when end was called, or after a while.
+// wait is called before a read. It returns at once, or when end was called, or after a while. It is not called
+// twice at the same time while a request is at work.
 func (r *rest) wait() {
 	if !r.atWork.Load() {
-		return
-	}
-	r.mu.Lock()
-	if !r.atWork.Load() {
-		r.mu.Unlock()
 		return
 	}
 	if r.timer == nil {
@@ -44,18 +37,17 @@ func (r *rest) wait() {
 	} else {
 		r.timer.Reset(patience)
 	}
-	r.waiting = true
-	r.mu.Unlock()
+	r.waiting.Store(true)
+	if !r.atWork.Load() { // end may not have seen who waits
+		r.over()
+	}
 	<-r.wake
 	r.timer.Stop()
 }
 
 // over lets the read that waits go on.
 func (r *rest) over() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.waiting {
-		r.waiting = false
+	if r.waiting.Load() && r.waiting.CompareAndSwap(true, false) {
 		r.wake <- struct{}{}
 	}
 }
