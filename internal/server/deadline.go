@@ -24,7 +24,8 @@ func (l lazyListener) Accept() (net.Conn, error) {
 }
 
 // lazy is a connection that asks the poller for a deadline only when something is about to wait for
-// it, and looks for a hangup only after a while. net/http sets seven for each request, of which most are replaced before anything waits.
+// it, and looks for a hangup only after a while. net/http sets seven deadlines for each request, of
+// which most are replaced before anything waits.
 //
 // What waits is ended up to slack later than asked, so that one deadline of the poller does for many
 // requests. A deadline that is set while something waits, or that is long ago, works at once.

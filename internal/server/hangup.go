@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// patience is how long a request is at work before it is looked whether its client hangs up.
+// patience is how long a request is at work before the server looks whether its client hangs up.
 const patience = 50 * time.Millisecond
 
 // rest holds back the read with which net/http looks for a hangup from the end of a request on. Most requests
@@ -21,8 +21,8 @@ const patience = 50 * time.Millisecond
 type rest struct {
 	atWork  atomic.Bool   // the request is read and its answer not begun: who reads looks for a hangup
 	waiting atomic.Bool   // somebody receives from wake; who clears it sends
-	wake    chan struct{} // made with timer
-	timer   *time.Timer   // made by the first wait
+	wake    chan struct{} // made by the first wait
+	timer   *time.Timer   // likewise
 }
 
 // wait is called before a read. It returns at once, or when end was called, or after a while. It is not called
@@ -31,13 +31,15 @@ func (r *rest) wait() {
 	if !r.atWork.Load() {
 		return
 	}
-	if r.timer == nil {
+	if r.wake == nil {
 		r.wake = make(chan struct{}, 1)
+	}
+	r.waiting.Store(true)
+	if r.timer == nil {
 		r.timer = time.AfterFunc(patience, r.over)
 	} else {
 		r.timer.Reset(patience)
 	}
-	r.waiting.Store(true)
 	if !r.atWork.Load() { // end may not have seen who waits
 		r.over()
 	}
