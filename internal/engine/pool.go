@@ -126,25 +126,25 @@ const largeStock = 16
 
 // help fills one spec, beside fill, until half of its stock is there again.
 func (p *Pool) help(spec keys.Spec) {
-	defer p.lend()()
+	back := p.lend()
 	for p.wantsHelp(spec) {
 		m, err := p.generate(p.rand, spec)
 		if err != nil {
-			p.mu.Lock()
-			p.helping = false
-			p.mu.Unlock()
-			return
+			break
 		}
 		p.put(spec, m)
 	}
+	back() // before another helper may begin
+	p.mu.Lock()
+	p.helping = false
+	p.mu.Unlock()
 }
 
 // wantsHelp reports whether help is to go on.
 func (p *Pool) wantsHelp(spec keys.Spec) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.helping = !p.closed && p.callers == 0 && 2*len(p.ready[spec]) < p.target[spec]
-	return p.helping
+	return !p.closed && p.callers == 0 && 2*len(p.ready[spec]) < p.target[spec]
 }
 
 func (p *Pool) release() {

@@ -193,8 +193,8 @@ func (t *tx) update(r *row) (err error) {
 	return nil
 }
 
-// replace runs the update, first as if the lasting columns stayed. Where a unique value that is taken would end the whole transaction,
-// a savepoint bears it.
+// replace runs the update, first as if the lasting columns stayed. Where a unique value that is taken
+// would end the whole transaction, a savepoint bears it.
 func (t *tx) replace(r *row, args []any) (int64, error) {
 	if r.steady != "" && !t.putsOff() {
 		if n, err := t.exec(r.steady, args...); err != nil || n > 0 {
