@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// patience is how long a request is at work before the server looks whether its client hangs up.
-const patience = 50 * time.Millisecond
+// restFor is how long a request is at work before the server looks whether its client hangs up.
+const restFor = 50 * time.Millisecond
 
 // rest holds back the read with which net/http looks for a hangup from the end of a request on. Most requests
 // are answered long before one comes, and the read is a system call that finds nothing.
@@ -36,9 +36,9 @@ func (r *rest) wait() {
 	}
 	r.waiting.Store(true)
 	if r.timer == nil {
-		r.timer = time.AfterFunc(patience, r.over)
+		r.timer = time.AfterFunc(restFor, r.over)
 	} else {
-		r.timer.Reset(patience)
+		r.timer.Reset(restFor)
 	}
 	if !r.atWork.Load() { // end may not have seen who waits
 		r.over()
@@ -85,8 +85,8 @@ func withConn(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
 
-// patient has the connection know when a request is read.
-func patient(h http.Handler) http.Handler {
+// resting has the connection know when a request is read.
+func resting(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if c, ok := r.Context().Value(connKey{}).(*lazy); ok {
 			if r.Body == http.NoBody {

@@ -33,7 +33,7 @@ func TestRest(t *testing.T) {
 			c.rest.atWork.Store(true)
 			go func() { _, _ = far.Write([]byte{0}) }()
 			must(t, read(c))
-			elapsed(t, patience)
+			elapsed(t, restFor)
 		},
 		"hung up": func(t *testing.T, c *lazy, far net.Conn) {
 			c.rest.atWork.Store(true)
@@ -41,7 +41,7 @@ func TestRest(t *testing.T) {
 			if err := read(c); !errors.Is(err, io.EOF) {
 				t.Errorf("it ended with %v", err)
 			}
-			elapsed(t, patience)
+			elapsed(t, restFor)
 		},
 		"broken off": func(t *testing.T, c *lazy, _ net.Conn) {
 			for range 3 {
@@ -105,13 +105,13 @@ func (l single) Accept() (net.Conn, error) {
 func (l single) Addr() net.Addr { return &net.TCPAddr{} }
 func (l single) Close() error   { return nil }
 
-// TestPatience sends requests of every form over one connection: none waits for the look for a hangup, even
+// TestResting sends requests of every form over one connection: none waits for the look for a hangup, even
 // where the handler gives way to it.
-func TestPatience(t *testing.T) {
+func TestResting(t *testing.T) {
 	t.Parallel()
 	const get, post = "GET / HTTP/1.1\r\nHost: h\r\n\r\n", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\n"
 	for name, tc := range map[string]struct {
-		sends   []string // a second apart
+		sends   []string // a millisecond apart
 		unread  bool     // the handler leaves the body
 		answers int
 	}{
@@ -130,7 +130,7 @@ func TestPatience(t *testing.T) {
 				c, _, far := pipe(t)
 				listener := single{conn: make(chan net.Conn, 1)}
 				listener.conn <- c
-				s := &http.Server{ReadHeaderTimeout: time.Minute, ConnContext: withConn, Handler: patient(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				s := &http.Server{ReadHeaderTimeout: time.Minute, ConnContext: withConn, Handler: resting(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					if !tc.unread {
 						_, _ = io.Copy(io.Discard, r.Body)
 						synctest.Wait() // the look for a hangup has begun
@@ -141,7 +141,7 @@ func TestPatience(t *testing.T) {
 				go func() {
 					for i, text := range tc.sends {
 						if i > 0 {
-							time.Sleep(time.Second) //nolint:forbidigo // in the bubble: its clock goes on
+							time.Sleep(time.Millisecond) //nolint:forbidigo // in the bubble: its clock goes on
 						}
 						_, _ = io.WriteString(far, text)
 					}
@@ -156,7 +156,7 @@ func TestPatience(t *testing.T) {
 						t.Errorf("the answer is %q", body)
 					}
 				}
-				elapsed(t, time.Duration(len(tc.sends)-1)*time.Second)
+				elapsed(t, time.Duration(len(tc.sends)-1)*time.Millisecond)
 				_ = far.Close()
 				close(listener.conn)
 			})

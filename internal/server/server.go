@@ -141,7 +141,7 @@ func (e *Endpoint) Serve(h http.Handler) error {
 	protocols.SetHTTP1(true) // with HTTP/2 a connection is many requests at once, and what bounds connections bounds nothing
 	e.http = &http.Server{
 		Protocols:         protocols,
-		Handler:           framed(patient(recovering(h, s.opts.Log))),
+		Handler:           framed(resting(recovering(h, s.opts.Log))),
 		ConnContext:       withConn,
 		ReadHeaderTimeout: s.opts.ReadHeaderTimeout,
 		ReadTimeout:       s.opts.ReadTimeout,
