@@ -39,9 +39,9 @@ type Head struct {
 	Hash     [32]byte
 }
 
-// seal makes the next line of the chain from b, which holds the content after room bytes. It
-// returns the line, with its line feed, and b grown as far as it had to.
-func (h *Head) seal(kind string, b []byte) (line, grown []byte) {
+// seal makes the next line of the chain from b, which holds the content after room bytes and is
+// overwritten. It returns the line, with its line feed.
+func (h *Head) seal(kind string, b []byte) []byte {
 	h.Sequence++
 	var buf [room]byte
 	start := append(buf[:0], h.Hash[:]...)
@@ -57,7 +57,7 @@ func (h *Head) seal(kind string, b []byte) (line, grown []byte) {
 	b = append(b[:len(b)-1], hashStart...)
 	b = hex.AppendEncode(b, h.Hash[:])
 	b = append(b, lineEnd+"\n"...)
-	return b[at+sha256.Size:], b
+	return b[at+sha256.Size:]
 }
 
 // A line is one line taken apart; its slices point into the text.

@@ -88,7 +88,6 @@ type Log struct {
 	process keys.ID
 	lock    *os.File
 	disk    disk
-	buffers sync.Pool // *[]byte of at least room bytes
 
 	dirty   chan struct{} // holds a token when something waits for the background sync
 	stop    chan struct{}
@@ -200,34 +199,24 @@ func (l *Log) begin() error {
 // if the log is durable. Errors: [ErrTooLarge], [ErrClosed], and after a write or sync that went wrong,
 // until the log could begin again, a [*Failure].
 func (l *Log) Append(ev Event) error {
-	buf, _ := l.buffers.Get().(*[]byte)
-	if buf == nil {
-		buf = new([]byte)
-		*buf = make([]byte, room, 1024)
-	}
-	b := ev.AppendJSON((*buf)[:room])
-	_, b, err := l.append(kindEvent, b, l.opts.Durable)
-	if cap(b) <= 64<<10 { // a rare large event must not keep its memory
-		*buf = b
-		l.buffers.Put(buf)
-	}
+	var buf [room + 1024]byte // holds the usual record, so that it needs none of the heap
+	_, err := l.append(kindEvent, ev.AppendJSON(buf[:room]), l.opts.Durable)
 	return err
 }
 
 // append chains b, a record's content after room bytes, and waits until it is written or
-// durable. It returns the line's number, and b as it has grown.
-func (l *Log) append(kind string, b []byte, durable bool) (uint64, []byte, error) {
+// durable. It returns the line's number.
+func (l *Log) append(kind string, b []byte, durable bool) (uint64, error) {
 	if len(b)-room > maxContent {
-		return 0, b, ErrTooLarge
+		return 0, ErrTooLarge
 	}
 	l.mu.Lock()
 	if err := l.takes(); err != nil {
 		l.mu.Unlock()
-		return 0, b, err
+		return 0, err
 	}
 	epoch := l.epoch
-	line, b := l.head.seal(kind, b)
-	l.pending = append(l.pending, line...)
+	l.pending = append(l.pending, l.head.seal(kind, b)...)
 	seq, t := l.head.Sequence, l.join()
 	l.mu.Unlock()
 	runtime.Gosched() // calls that are about to add lines do it now, and one write has them all
@@ -237,11 +226,11 @@ func (l *Log) append(kind string, b []byte, durable bool) (uint64, []byte, error
 		l.mu.Unlock()
 	}
 	if t.err != nil || !durable {
-		return seq, b, t.err
+		return seq, t.err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return seq, b, l.awaitSynced(seq, epoch)
+	return seq, l.awaitSynced(seq, epoch)
 }
 
 // takes is nil while the log takes events. It is called with mu held.

@@ -46,7 +46,7 @@ func (l *Log) remove(name string) error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := l.append(kindPruned, b, true); err != nil {
+	if _, err := l.append(kindPruned, b, true); err != nil {
 		return err
 	}
 	return l.disk.remove(path)

@@ -244,7 +244,7 @@ func TestVerifyFindsRewrittenSegment(t *testing.T) {
 	head, out := Head{first.seq, first.hash}, bytes.Clone(lines[0])
 	for _, r := range []string{"r2", "forged", "r4"} {
 		b := Event{Time: born(), Request: r, Outcome: OutcomeOK}.AppendJSON(make([]byte, room))
-		line, _ := head.seal(kindEvent, b)
+		line := head.seal(kindEvent, b)
 		out = append(out, line...)
 	}
 	mustWrite(t, path, out)
@@ -313,7 +313,7 @@ func TestWalkStops(t *testing.T) {
 func FuzzLine(f *testing.F) {
 	var h Head
 	for _, kind := range []string{kindHeader, kindEvent, kindPruned} {
-		line, _ := h.seal(kind, append(make([]byte, room), `{"a":1}`...))
+		line := h.seal(kind, append(make([]byte, room), `{"a":1}`...))
 		f.Add(bytes.TrimSuffix(line, []byte{'\n'}))
 	}
 	f.Add([]byte(`{"seq":01,"event":{},"hash":""}`))

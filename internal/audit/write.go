@@ -205,7 +205,7 @@ func (l *Log) nextSegment() (name string, first []byte, err error) {
 	if err != nil {
 		return "", nil, fmt.Errorf("write header: %w", err)
 	}
-	first, _ = l.head.seal(kindHeader, b)
+	first = l.head.seal(kindHeader, b)
 	return h.name(), first, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -28,6 +29,10 @@ type rest struct {
 // wait is called before a read. It returns at once, or when end was called, or after a while. It is not called
 // twice at the same time while a request is at work.
 func (r *rest) wait() {
+	if !r.atWork.Load() {
+		return
+	}
+	runtime.Gosched() // the request may be answered by the time it comes back
 	if !r.atWork.Load() {
 		return
 	}
