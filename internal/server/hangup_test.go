@@ -46,13 +46,16 @@ func TestRest(t *testing.T) {
 		"broken off": func(t *testing.T, c *lazy, _ net.Conn) {
 			for range 3 {
 				c.rest.atWork.Store(true)
-				go func() { _ = c.SetReadDeadline(time.Unix(1, 0)) }()
+				go func() {
+					time.Sleep(time.Millisecond) //nolint:forbidigo // in the bubble: the read waits by then
+					_ = c.SetReadDeadline(time.Unix(1, 0))
+				}()
 				if err := read(c); !errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Errorf("it ended with %v", err)
 				}
 				must(t, c.SetReadDeadline(time.Time{}))
 			}
-			elapsed(t, 0)
+			elapsed(t, 3*time.Millisecond)
 		},
 		"broken off before": func(t *testing.T, c *lazy, _ net.Conn) {
 			c.rest.atWork.Store(true)
@@ -167,28 +170,42 @@ func TestResting(t *testing.T) {
 // TestHangup hangs up on a handler that waits for nothing else.
 func TestHangup(t *testing.T) {
 	t.Parallel()
-	for name, request := range map[string]string{
-		"without a body": "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
-		"with a body":    "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody",
+	p := newPair(t, "x")
+	pair, err := tls.X509KeyPair(p.cert, p.key)
+	must(t, err)
+	dialTLS := func(addr string) (net.Conn, error) {
+		return tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+	}
+	for name, side := range map[string]struct {
+		config *tls.Config
+		dial   func(addr string) (net.Conn, error)
+	}{
+		"plain": {dial: func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) }},
+		"TLS":   {dial: dialTLS, config: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newServer(t, Options{})
-			at, over := make(chan struct{}), make(chan struct{})
-			e := serve(t, s, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				_, _ = io.Copy(io.Discard, r.Body)
-				close(at)
-				<-r.Context().Done()
-				close(over)
-			}))
-			c, err := net.Dial("tcp", e.Address())
-			must(t, err)
-			_, err = io.Copy(c, strings.NewReader(request))
-			must(t, err)
-			<-at
-			must(t, c.Close())
-			<-over
-		})
+		for form, request := range map[string]string{
+			"without a body": "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
+			"with a body":    "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nbody",
+		} {
+			t.Run(name+" "+form, func(t *testing.T) {
+				t.Parallel()
+				s := newServer(t, Options{TLS: side.config})
+				at, over := make(chan struct{}), make(chan struct{})
+				e := serve(t, s, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+					close(at)
+					<-r.Context().Done()
+					close(over)
+				}))
+				c, err := side.dial(e.Address())
+				must(t, err)
+				_, err = io.Copy(c, strings.NewReader(request))
+				must(t, err)
+				<-at
+				must(t, c.Close())
+				<-over
+			})
+		}
 	}
 }
 
