@@ -244,8 +244,7 @@ func TestVerifyFindsRewrittenSegment(t *testing.T) {
 	head, out := Head{first.seq, first.hash}, bytes.Clone(lines[0])
 	for _, r := range []string{"r2", "forged", "r4"} {
 		b := Event{Time: born(), Request: r, Outcome: OutcomeOK}.AppendJSON(make([]byte, room))
-		line := head.seal(kindEvent, b)
-		out = append(out, line...)
+		out = append(out, head.seal(kindEvent, b)...)
 	}
 	mustWrite(t, path, out)
 	b := breaks(t, dir, "segment rewritten")

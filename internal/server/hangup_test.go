@@ -173,15 +173,17 @@ func TestHangup(t *testing.T) {
 	p := newPair(t, "x")
 	pair, err := tls.X509KeyPair(p.cert, p.key)
 	must(t, err)
-	dialTLS := func(addr string) (net.Conn, error) {
-		return tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
-	}
 	for name, side := range map[string]struct {
 		config *tls.Config
 		dial   func(addr string) (net.Conn, error)
 	}{
 		"plain": {dial: func(addr string) (net.Conn, error) { return net.Dial("tcp", addr) }},
-		"TLS":   {dial: dialTLS, config: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}},
+		"TLS": {
+			config: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12},
+			dial: func(addr string) (net.Conn, error) {
+				return tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
+			},
+		},
 	} {
 		for form, request := range map[string]string{
 			"without a body": "GET / HTTP/1.1\r\nHost: h\r\n\r\n",
